@@ -1,0 +1,48 @@
+# Every target sets up .venv by itself, from CPython 3.11 or newer and pip alone.
+
+PYTHON ?= python3
+PIP := .venv/bin/pip install --quiet --disable-pip-version-check
+RUN := .venv/bin/python
+
+.PHONY: demo test test-fast test-all lint bench clean
+
+demo: .venv/installed  ## train on real digits, end with a picture
+	.venv/bin/minigan train mlp --data mnist-mini --epochs $(or $(EPOCHS),30) --out runs/demo-$$(date +%Y%m%d-%H%M%S)
+
+test-fast: .venv/dev  ## under a minute
+	MINIGAN_TIER=fast $(RUN) -m pytest -q -n 2 -m "not slow"
+
+test: .venv/oracle lint  ## what every commit must pass
+	$(RUN) -m pytest -q -n 2
+
+test-all: .venv/oracle lint  ## with full counts
+	MINIGAN_TIER=all $(RUN) -m pytest -q -n 2
+
+lint: .venv/dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: .venv/oracle  ## this machine's table
+	.venv/bin/minigan bench
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "minigan needs Python 3.11 or newer; run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# Each stamp file says which set of packages .venv holds; pyproject.toml decides when it is stale.
+.venv/installed: .venv/bin/python pyproject.toml
+	$(PIP) -e .
+	@touch $@
+
+.venv/dev: .venv/installed
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+.venv/oracle: .venv/dev
+	$(PIP) -e '.[dev,oracle]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

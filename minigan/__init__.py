@@ -1,0 +1,30 @@
+"""minigan: generative adversarial networks from the arithmetic up.
+
+Read it in this order: backend, autograd, ops/, functional, gradcheck, nn/, losses, optim, then
+models/, training. Each module's first lines say what it is and which equation it holds.
+"""
+
+from minigan import backend, data, functional, losses, models, nn, optim
+from minigan.autograd import Tensor, grad, no_grad, tensor
+from minigan.backend import manual_seed
+from minigan.gradcheck import GradcheckError, gradcheck, gradgradcheck
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GradcheckError",
+    "Tensor",
+    "backend",
+    "data",
+    "functional",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "losses",
+    "manual_seed",
+    "models",
+    "nn",
+    "no_grad",
+    "optim",
+    "tensor",
+]

@@ -1,0 +1,492 @@
+"""Layer 1: Tensors, the graph that operations leave behind, and reverse-mode differentiation.
+
+Every differentiable operation computes an array and calls :func:`record`, which remembers, for
+each input, its *vector-Jacobian product* (VJP): the function that turns the gradient of a scalar
+with respect to the output into its gradient with respect to that input. With v̄ short for ∂L/∂v,
+:func:`grad` walks the graph from the output back and adds up, for each value v,
+
+    v̄ = Σ c̄ · ∂c/∂v      over the operations c that used v            (the chain rule)
+
+VJPs are themselves written in differentiable operations. A walk with ``create_graph=True`` records
+them, and the gradient can be differentiated again, to any order; a plain walk runs the same VJPs
+with recording off and pays nothing for that. (Baydin et al. 2018, "Automatic Differentiation in
+Machine Learning: a Survey", section 3.2.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from minigan import backend
+from minigan.backend import Array
+
+__all__ = ["Node", "Tensor", "as_tensor", "grad", "is_recording", "no_grad", "record", "recording", "tensor"]
+
+#: ``vjp(g)``, or ``vjp(g, out)`` where the derivative is cheapest written with the op's own output.
+VJP = Callable[..., "Tensor"]
+#: What an operator takes on its other side.
+Operand = Any
+
+# One clock for the whole process: it numbers operations as they are recorded and in-place writes as
+# they happen, so "was this array overwritten after that operation saved it?" compares two numbers.
+_clock = itertools.count(1)
+
+
+class _Recording(threading.local):
+    on = True
+
+
+_recording = _Recording()
+
+
+def is_recording() -> bool:
+    """Whether operations leave a graph behind at this moment, in this thread."""
+    return _recording.on
+
+
+@contextlib.contextmanager
+def recording(on: bool) -> Iterator[None]:
+    """``with recording(False): ...`` switches recording for this thread, and back afterwards."""
+    previous = _recording.on
+    _recording.on = on
+    try:
+        yield
+    finally:
+        _recording.on = previous
+
+
+def no_grad() -> contextlib.AbstractContextManager[None]:
+    """``with no_grad(): ...``, or ``@no_grad()``: operations inside leave no graph behind."""
+    return recording(False)
+
+
+class Node:
+    """One recorded operation, or a leaf (a Tensor that asked for gradients itself).
+
+    Attributes:
+        edges: pairs (node of an input, VJP towards that input); empty for a leaf; None once the
+            graph was freed.
+        op: the name of the operation; "leaf" for a leaf.
+        order: when it was recorded. Inputs come before what uses them, so descending order is a
+            topological order of the backward walk.
+        shape, dtype: those of the value it stands for, and so those of its gradient.
+        value: the output array, kept only where a VJP asks for it. (The node never holds the
+            output *Tensor*, which holds the node: that would be a cycle.)
+        leaf: a weak reference to the Tensor of a leaf, whose ``.grad`` collects gradients.
+    """
+
+    __slots__ = ("dtype", "edges", "leaf", "op", "order", "shape", "value")
+
+    edges: Sequence[tuple[Node, VJP]] | None
+    leaf: weakref.ref[Tensor] | None
+
+    def __init__(self, edges: Sequence[tuple[Node, VJP]], value: Array, op: str):
+        self.edges = edges
+        self.op = op
+        self.order = next(_clock)
+        self.shape = value.shape
+        self.dtype = value.dtype
+        self.value = None
+        self.leaf = None
+
+    def output(self) -> Tensor:
+        """The operation's output as a Tensor of the graph, made anew from the kept array."""
+        out = Tensor(self.value)
+        out._node = self
+        return out
+
+    def check_saved(self) -> None:
+        """Raise if a Tensor that a VJP holds on to was overwritten since this op was recorded."""
+        for _, vjp in self.edges or ():
+            for cell in vjp.__closure__ or ():
+                stamp = getattr(cell.cell_contents, "_stamp", None)
+                if stamp is not None and stamp[0] > self.order:
+                    raise RuntimeError(
+                        f"{self.op}: a tensor of shape {cell.cell_contents.shape} that its gradient"
+                        " needs was changed in place after the forward pass (by an optimizer step"
+                        " or a load); run the forward pass again before this backward"
+                    )
+
+
+class Tensor:
+    """An array that remembers how it was computed.
+
+    Args:
+        data: an array of the current backend, not copied; for lists, numbers or a copy use
+            :func:`tensor`.
+        requires_grad: make it a leaf of the graph: gradients with respect to it can be asked for.
+
+    Attributes:
+        data: the array itself.
+        grad: a Tensor of the same shape, collected by :meth:`backward`, or None.
+    """
+
+    __slots__ = ("__weakref__", "_node", "_stamp", "data", "grad")
+    __array_ufunc__ = None  # numpy_array * tensor goes to Tensor.__rmul__, not into NumPy
+
+    data: Array
+    grad: Tensor | None
+    _node: Node | None
+    _stamp: list[int] | None
+
+    def __init__(self, data: Array, requires_grad: bool = False):
+        if not isinstance(data, backend.xp.ndarray):
+            if not isinstance(data, numpy.generic):  # what ufuncs make of 0-d arrays
+                raise TypeError(
+                    f"Tensor: expected an array of backend {backend.name()!r}, got "
+                    f"{type(data).__module__}.{type(data).__name__}; use minigan.tensor(data)"
+                )
+            data = backend.xp.asarray(data)
+        self.data = data
+        self.grad = None
+        self._node = None
+        self._stamp = [0]  # when it was last overwritten; shared with views of the same memory
+        if requires_grad:
+            self.requires_grad_()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> Any:
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.data.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of entries (NumPy's meaning of the word)."""
+        return self.data.size  # type: ignore[no-any-return]
+
+    @property
+    def requires_grad(self) -> bool:
+        """True for a leaf that asked for gradients and for everything computed from one."""
+        return self._node is not None
+
+    @property
+    def is_leaf(self) -> bool:
+        """True unless an operation of the recorded graph computed it."""
+        return self._node is None or self._node.leaf is not None
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Ask for gradients (or stop asking), in place. Only floats have any: else TypeError."""
+        if not self.is_leaf:
+            raise RuntimeError("requires_grad_: only a leaf can be changed; use .detach() first")
+        if not requires_grad:
+            self._node = None
+        elif self._node is None:
+            if self.dtype.kind != "f":
+                raise TypeError(
+                    f"requires_grad: only float tensors have gradients, this one is {self.dtype}"
+                )
+            self._node = Node((), self.data, "leaf")
+            self._node.leaf = weakref.ref(self)
+        return self
+
+    def detach(self) -> Tensor:
+        """The same memory, outside the graph."""
+        out = Tensor(self.data)
+        out._stamp = self._stamp
+        return out
+
+    def numpy(self) -> numpy.ndarray:
+        """A NumPy copy in host memory, also of a tensor that requires gradients."""
+        return backend.to_host(self.data)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.ndarray:
+        if copy is False:
+            raise ValueError("a Tensor becomes a NumPy array only by copying it")
+        return self.numpy().astype(dtype or self.dtype, copy=False)
+
+    def item(self) -> Any:
+        """The one entry of a one-entry tensor, as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"item: expected one entry, got shape {self.shape}")
+        return self.data.item()
+
+    def copy_(self, source: Any) -> Tensor:
+        """Overwrite the entries in place with those of ``source`` (array, Tensor or nested list).
+
+        The dtype stays. ValueError for another shape, RuntimeError for an intermediate result.
+        """
+        if not self.is_leaf:
+            raise RuntimeError("copy_: only a leaf can be overwritten; use .detach() first")
+        array = backend.asarray(source.data if isinstance(source, Tensor) else source)
+        if array.shape != self.shape:
+            raise ValueError(f"copy_: expected shape {self.shape}, got {array.shape}")
+        self.data[...] = array.astype(self.dtype, copy=False)
+        self.mark_written()
+        return self
+
+    def mark_written(self) -> None:
+        """Say that ``data`` was overwritten in place; whoever does that must call this."""
+        if self._stamp is not None:
+            self._stamp[0] = next(_clock)
+
+    def backward(
+        self, gradient: Any = None, *, inputs: Iterable[Tensor] | None = None
+    ) -> None:
+        """Add ∂self/∂leaf to the ``.grad`` of the leaves (or of ``inputs`` alone) and free the graph.
+
+        Args:
+            gradient: the incoming gradient, of self's shape; may be left out for a scalar.
+            inputs: the leaves to serve; what others would need is then not computed.
+        """
+        if self._node is None:
+            raise RuntimeError("backward: this tensor does not depend on any that requires_grad")
+        leaves = list(inputs) if inputs is not None else _leaves_below(self._node)
+        seed = _seed(self, gradient)
+        taken = {id(seed.data)}
+        for leaf, g in zip(leaves, grad(self, leaves, seed), strict=True):
+            if leaf.grad is not None:
+                g = Tensor(leaf.grad.data + g.data)
+            elif id(g.data) in taken or g.data.base is not None:
+                g = Tensor(g.data.copy())  # two .grad must not share memory
+            taken.add(id(g.data))
+            leaf.grad = g
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous")
+        return bool(self.data.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        body = numpy.array2string(self.numpy(), separator=", ", prefix="tensor(", precision=4)
+        origin = ", requires_grad=True" if self.is_leaf else f", op={self._node.op}"  # type: ignore[union-attr]
+        dtype = "" if self.dtype == "float32" else f", dtype={self.dtype}"
+        return f"tensor({body}{dtype}{origin if self.requires_grad else ''})"
+
+    if TYPE_CHECKING:  # bound to functions of minigan.ops in minigan/functional.py
+        T: Tensor
+
+        def __add__(self, other: Operand) -> Tensor: ...
+        def __radd__(self, other: Operand) -> Tensor: ...
+        def __sub__(self, other: Operand) -> Tensor: ...
+        def __rsub__(self, other: Operand) -> Tensor: ...
+        def __mul__(self, other: Operand) -> Tensor: ...
+        def __rmul__(self, other: Operand) -> Tensor: ...
+        def __truediv__(self, other: Operand) -> Tensor: ...
+        def __rtruediv__(self, other: Operand) -> Tensor: ...
+        def __matmul__(self, other: Operand) -> Tensor: ...
+        def __rmatmul__(self, other: Operand) -> Tensor: ...
+        def __pow__(self, exponent: float) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __lt__(self, other: Operand) -> Tensor: ...
+        def __le__(self, other: Operand) -> Tensor: ...
+        def __gt__(self, other: Operand) -> Tensor: ...
+        def __ge__(self, other: Operand) -> Tensor: ...
+        def __eq__(self, other: Operand) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: Operand) -> Tensor: ...  # type: ignore[override]
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def reshape(self, *shape: Any) -> Tensor: ...
+        def transpose(self, axis0: int, axis1: int) -> Tensor: ...
+        def permute(self, *axes: Any) -> Tensor: ...
+        def to(self, dtype: Any) -> Tensor: ...
+        def abs(self) -> Tensor: ...
+        def exp(self) -> Tensor: ...
+        def log(self) -> Tensor: ...
+        def sqrt(self) -> Tensor: ...
+        def tanh(self) -> Tensor: ...
+        def sigmoid(self) -> Tensor: ...
+        def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+        def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+        def var(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+        def max(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+
+
+def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
+    """A new Tensor with a copy of ``data``: a number, nested lists, an array or a Tensor.
+
+    An array keeps its dtype; Python floats become float32; integers and booleans stay what they
+    are.
+
+    >>> tensor([1.0, 2.0]).dtype
+    dtype('float32')
+    """
+    if isinstance(data, Tensor):
+        data = data.data
+    is_array = hasattr(data, "dtype") and hasattr(data, "shape")
+    array = backend.xp.array(data, dtype=dtype)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"tensor: expected numbers, got dtype {array.dtype}")
+    if dtype is None and not is_array and array.dtype.kind == "f":
+        array = array.astype("float32")
+    return Tensor(array, requires_grad)
+
+
+def as_tensor(data: Any) -> Tensor:
+    """``data`` itself if it is a Tensor, else :func:`tensor` of it."""
+    return data if isinstance(data, Tensor) else tensor(data)
+
+
+def record(value: Array, *edges: tuple[Tensor, VJP], shares: Tensor | None = None) -> Tensor:
+    """Wrap what an operation computed and remember how to differentiate it.
+
+    Args:
+        value: the output array.
+        edges: for each differentiable input, the pair (input, VJP). A VJP is a plain function
+            ``g -> Tensor of the input's shape``, written in differentiable operations, or
+            ``(g, out) -> Tensor`` to be handed the output as well. What its closure holds is what
+            the graph keeps alive, so it should hold shapes where shapes are enough.
+        shares: the input whose memory ``value`` is a view of.
+    """
+    out = Tensor(value)
+    out._stamp = shares._stamp if shares is not None else None  # nobody writes into results
+    if _recording.on:
+        live = [(x._node, vjp) for x, vjp in edges if x._node is not None]
+        if live:
+            node = out._node = Node(live, out.data, live[0][1].__qualname__.partition(".")[0])
+            for _, vjp in live:
+                if vjp.__code__.co_argcount == 2:
+                    node.value = out.data
+                    break
+    return out
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Iterable[Tensor],
+    grad_outputs: Any = None,
+    create_graph: bool = False,
+) -> tuple[Tensor, ...]:
+    """The gradient of Σ ⟨grad_outputs, outputs⟩ with respect to each input.
+
+    Args:
+        outputs: one Tensor or several.
+        inputs: leaves or intermediate results; zeros come back for one that no output depends on.
+        grad_outputs: one incoming gradient per output, of its shape; may be left out for scalars.
+        create_graph: record the backward pass too, so that what comes back can be differentiated
+            again. Without it the graph is freed on the way.
+
+    Returns:
+        A tuple of Tensors, one per input, each of its input's shape and dtype.
+
+    >>> x = tensor(3.0, requires_grad=True)
+    >>> (dy,) = grad(x * x, x, create_graph=True)
+    >>> dy.item(), grad(dy, x)[0].item()
+    (6.0, 2.0)
+    """
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not isinstance(grad_outputs, (list, tuple)):
+        grad_outputs = [grad_outputs] * len(outputs)
+    if len(grad_outputs) != len(outputs):
+        raise ValueError(f"grad: {len(outputs)} outputs but {len(grad_outputs)} grad_outputs")
+    for i, x in enumerate(inputs):
+        if x._node is None:
+            raise RuntimeError(f"grad: input {i}, of shape {x.shape}, does not require gradients")
+    seeds: dict[Node, Tensor] = {}
+    with recording(create_graph):
+        for output, g in zip(outputs, grad_outputs, strict=True):
+            g = _seed(output, g)
+            if output._node is not None:
+                seeds[output._node] = seeds[output._node] + g if output._node in seeds else g
+        found = _walk(seeds, {x._node for x in inputs}, create_graph)  # type: ignore[misc]
+    return tuple(
+        found[x._node] if x._node in found else Tensor(backend.xp.zeros(x.shape, x.dtype))
+        for x in inputs
+    )
+
+
+def _seed(output: Tensor, gradient: Any) -> Tensor:
+    """The incoming gradient of ``output``: the given one, checked, or 1 for a scalar."""
+    if gradient is None:
+        if output.size != 1:
+            raise RuntimeError(
+                f"backward from shape {output.shape}: only a scalar has an obvious gradient; "
+                "pass one of the same shape, or reduce with .sum() or .mean()"
+            )
+        return Tensor(backend.xp.ones(output.shape, output.dtype))
+    gradient = as_tensor(gradient)
+    _check_gradient("backward", gradient, output)
+    return gradient
+
+
+def _check_gradient(op: str, g: Tensor, of: Tensor | Node) -> None:
+    if g.data.shape != of.shape:
+        raise ValueError(f"{op}: a gradient of shape {g.shape} for a value of shape {of.shape}")
+    if g.data.dtype != of.dtype:
+        raise TypeError(f"{op}: a gradient of dtype {g.dtype} for a value of dtype {of.dtype}")
+
+
+def _reachable(roots: Iterable[Node]) -> list[Node]:
+    """All nodes that the roots depend on, the roots included, in the order they were recorded."""
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            if node.edges is None:
+                raise RuntimeError(
+                    f"{node.op}: its graph was freed by an earlier backward; call that one with "
+                    "create_graph=True, or compute the forward pass again"
+                )
+            stack.extend(parent for parent, _ in node.edges)
+    return sorted(seen, key=lambda node: node.order)
+
+
+def _leaves_below(root: Node) -> list[Tensor]:
+    leaves = [node.leaf() for node in _reachable([root]) if node.leaf is not None]
+    return [leaf for leaf in leaves if leaf is not None]
+
+
+def _walk(grads: dict[Node, Tensor], targets: set[Node], create_graph: bool) -> dict[Node, Tensor]:
+    """Backward over the graph below ``grads``, visiting only what leads to ``targets``."""
+    nodes = _reachable(grads)
+    needed = set(targets)
+    for node in nodes:
+        for parent, _ in node.edges or ():
+            if parent in needed:
+                needed.add(node)
+                break
+
+    found: dict[Node, Tensor] = {}
+    owned: set[Node] = set()  # whose running sum is a buffer made here: it may be added to in place
+    for node in reversed(nodes):
+        if node not in needed:
+            continue
+        g = grads.pop(node)
+        if node in targets:
+            found[node] = g
+        node.check_saved()
+        for parent, vjp in node.edges or ():
+            if parent not in needed:
+                continue
+            part = vjp(g) if vjp.__code__.co_argcount == 1 else vjp(g, node.output())
+            _check_gradient(f"vjp of {node.op}", part, parent)
+            if parent not in grads:
+                grads[parent] = part
+            elif parent in owned:
+                backend.xp.add(grads[parent].data, part.data, out=grads[parent].data)
+            else:
+                grads[parent] = grads[parent] + part
+                if not create_graph:
+                    owned.add(parent)
+        if not create_graph and node.leaf is None:
+            node.edges = node.value = None
+    return found

@@ -1,0 +1,293 @@
+"""The public face of the operations, and what neural networks build from them.
+
+``minigan.functional`` holds every primitive of :mod:`minigan.ops` under one roof, the compositions
+below, and the table that gives Tensors their operators and methods.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigan import backend
+from minigan.autograd import Operand, Tensor, as_tensor, record
+from minigan.ops.elementwise import (
+    abs,
+    add,
+    clip,
+    compare,
+    div,
+    exp,
+    leaky_relu,
+    log,
+    log_sigmoid,
+    maximum,
+    minimum,
+    mul,
+    neg,
+    pow,
+    relu,
+    sigmoid,
+    softplus,
+    sqrt,
+    sub,
+    tanh,
+    where,
+)
+from minigan.ops.linalg import linear, matmul
+from minigan.ops.reduce import log_softmax, logsumexp, max, mean, softmax, sum, var
+from minigan.ops.shape import (
+    broadcast_to,
+    concatenate,
+    getitem,
+    pad,
+    permute,
+    reshape,
+    stack,
+    to,
+    transpose,
+)
+
+__all__ = [
+    "abs",
+    "add",
+    "batch_norm",
+    "binary_cross_entropy_with_logits",
+    "broadcast_to",
+    "clip",
+    "concatenate",
+    "cross_entropy",
+    "div",
+    "dropout",
+    "embedding",
+    "exp",
+    "leaky_relu",
+    "linear",
+    "log",
+    "log_sigmoid",
+    "log_softmax",
+    "logsumexp",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "minimum",
+    "mul",
+    "neg",
+    "pad",
+    "permute",
+    "pow",
+    "relu",
+    "reshape",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "sqrt",
+    "stack",
+    "sub",
+    "sum",
+    "tanh",
+    "to",
+    "transpose",
+    "var",
+    "where",
+]
+
+
+def embedding(indices: Any, weight: Tensor) -> Tensor:
+    """Row ``indices[i]`` of ``weight`` (n, d) for each index: shape (*indices.shape, d)."""
+    indices = as_tensor(indices)
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"embedding: indices must be integers, got {indices.dtype}")
+    low, high = int(indices.data.min(initial=0)), int(indices.data.max(initial=0))
+    if low < 0 or high >= weight.shape[0]:
+        raise ValueError(
+            f"embedding: indices must lie in 0..{weight.shape[0] - 1}, got {low}..{high}"
+        )
+    return getitem(weight, indices)
+
+
+def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
+    """While training, zero each entry with probability p and scale the others by 1/(1 − p).
+
+    The scale keeps the expectation (Srivastava et al. 2014, section 10, "inverted"). Masks come
+    from the host's "dropout" stream. Outside of training, x itself.
+    """
+    x = as_tensor(x)
+    if not 0.0 <= p < 1.0:
+        raise ValueError(f"dropout: p must lie in [0, 1), got {p}")
+    if not training or p == 0.0:
+        return x
+    keep = backend.stream("dropout").random(x.shape, dtype="float32") >= p
+    mask = Tensor(backend.asarray(keep.astype(x.dtype) / (1.0 - p)))
+    return x * mask
+
+
+def _moment_axes(x: Tensor) -> tuple[int, ...]:
+    """Batch norm's axes: all but the channels, which are axis 1."""
+    return (0,) if x.ndim == 2 else (0, 2, 3)
+
+
+def standardise(x: Tensor, axes: tuple[int, ...], eps: float) -> tuple[Tensor, Any, Any]:
+    """x̂ = (x − μ)·s with s = (σ² + ε)^−½; also the arrays μ and σ², with axes kept.
+
+    μ and σ² depend on x, which gives (Ioffe & Szegedy 2015, section 3, collected)
+
+        x̄ = s · (ḡ − mean ḡ − x̂ · mean(ḡ·x̂)).
+
+    That is exact at first order. For second order, x̂ is the op's own output and stays in the graph,
+    and s enters as a function of x, with ∂s/∂x = −s²·x̂/m.
+    """
+    xp = backend.xp
+    count = 1
+    for axis in axes:
+        count *= x.shape[axis]
+    mu = x.data.mean(axis=axes, keepdims=True)
+    centred = x.data - mu
+    variance = xp.mean(centred * centred, axis=axes, keepdims=True)
+    scale = 1.0 / xp.sqrt(variance + eps)
+    centred *= scale
+
+    def vjp(g: Tensor, x_hat: Tensor) -> Tensor:
+        s = record(scale, (x, lambda h, s: h * (s * s * x_hat * (-1.0 / count))))
+        return s * (g - mean(g, axes, True) - x_hat * mean(g * x_hat, axes, True))
+
+    return record(centred, (x, vjp)), mu, variance
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """z = γ·x + β per channel.  x̄ = ḡ·γ, γ̄ = Σ ḡ·x, β̄ = Σ ḡ."""
+    axes, channels = _moment_axes(x), (1, -1) + (1,) * (x.ndim - 2)
+    value = x.data * weight.data.reshape(channels)
+    value += bias.data.reshape(channels)
+    return record(
+        value,
+        (x, lambda g: g * reshape(weight, channels)),
+        (weight, lambda g: sum(g * x, axes)),
+        (bias, lambda g: sum(g, axes)),
+    )
+
+
+def batch_norm(
+    x: Operand,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    training: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """y = γ · (x − μ)/√(σ² + ε) + β for each channel (Ioffe & Szegedy 2015, algorithm 1).
+
+    x is (N, C) or (N, C, H, W); weight γ, bias β and the running statistics are (C,). In training,
+    μ and σ² are the batch's, and the running statistics move towards them in place by
+    ``momentum``, the variance by its unbiased estimate (PyTorch's convention). In evaluation the
+    running statistics are used, so a sample does not depend on its batch mates.
+    """
+    x = as_tensor(x)
+    if x.ndim not in (2, 4):
+        raise ValueError(f"batch_norm: expected x (N, C) or (N, C, H, W), got {x.shape}")
+    for what, t in (
+        ("weight", weight),
+        ("bias", bias),
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+    ):
+        if t is not None and t.shape != x.shape[1:2]:
+            raise ValueError(
+                f"batch_norm: {what} must be ({x.shape[1]},) for x {x.shape}, got {t.shape}"
+            )
+        if t is not None and t.dtype != x.dtype:
+            raise TypeError(f"batch_norm: x is {x.dtype} but {what} is {t.dtype}")
+    axes = _moment_axes(x)
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm: evaluation needs running_mean and running_var")
+        scale = weight / sqrt(running_var + eps)
+        return affine(x, scale, bias - running_mean * scale)
+    count = x.size // x.shape[1] if x.shape[1] else 0
+    if count < 2:
+        raise ValueError(
+            f"batch_norm: training needs more than one value per channel, got x {x.shape}"
+        )
+    x_hat, mu, variance = standardise(x, axes, eps)
+    unbiased = variance * (count / (count - 1))
+    for running, new in ((running_mean, mu), (running_var, unbiased)):
+        if running is not None:
+            running.data *= 1.0 - momentum
+            running.data += momentum * new.reshape(-1)
+            running.mark_written()
+    return affine(x_hat, weight, bias)
+
+
+def binary_cross_entropy_with_logits(logits: Operand, targets: Operand) -> Tensor:
+    """mean of −t·log σ(s) − (1 − t)·log(1 − σ(s)) = softplus(s) − t·s, for targets t in [0, 1]."""
+    logits = as_tensor(logits)
+    targets = as_tensor(targets)
+    if logits.shape != targets.shape:
+        raise ValueError(
+            f"binary_cross_entropy_with_logits: logits {logits.shape}, targets {targets.shape}"
+        )
+    return mean(softplus(logits) - targets * logits)
+
+
+def cross_entropy(logits: Operand, labels: Any) -> Tensor:
+    """mean of −log softmax(logits)[label].
+
+    Args:
+        logits: (N, K).
+        labels: N integers in 0..K−1, as an array or a Tensor.
+    """
+    logits, labels = as_tensor(logits), as_tensor(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(
+            f"cross_entropy: expected logits (N, K), labels (N,); got {logits.shape}, {labels.shape}"
+        )
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"cross_entropy: labels must be integers, got {labels.dtype}")
+    rows = backend.xp.arange(logits.shape[0])
+    return -mean(getitem(log_softmax(logits), (rows, labels)))
+
+
+def _reflected(function: Any) -> Any:
+    return lambda x, y: function(y, x)
+
+
+# What a Tensor can do, in one table. (autograd.py declares the same names for the type checker.)
+for _name, _function in {
+    "__add__": add,
+    "__radd__": add,
+    "__sub__": sub,
+    "__rsub__": _reflected(sub),
+    "__mul__": mul,
+    "__rmul__": mul,
+    "__truediv__": div,
+    "__rtruediv__": _reflected(div),
+    "__matmul__": matmul,
+    "__rmatmul__": _reflected(matmul),
+    "__pow__": pow,
+    "__neg__": neg,
+    "__lt__": lambda x, y: compare("less", x, y),
+    "__le__": lambda x, y: compare("less_equal", x, y),
+    "__gt__": lambda x, y: compare("greater", x, y),
+    "__ge__": lambda x, y: compare("greater_equal", x, y),
+    "__eq__": lambda x, y: compare("equal", x, y),
+    "__ne__": lambda x, y: compare("not_equal", x, y),
+    "__getitem__": getitem,
+    "T": property(lambda x: permute(x, tuple(range(x.ndim))[::-1])),
+    "reshape": reshape,
+    "transpose": transpose,
+    "permute": permute,
+    "to": to,
+    "abs": abs,
+    "exp": exp,
+    "log": log,
+    "sqrt": sqrt,
+    "tanh": tanh,
+    "sigmoid": sigmoid,
+    "sum": sum,
+    "mean": mean,
+    "var": var,
+    "max": max,
+}.items():
+    setattr(Tensor, _name, _function)

@@ -1,0 +1,78 @@
+"""Layer 4: the games. One objective is one named pair of equations.
+
+All are written on logits s = D(x), before the sigmoid, with softplus(s) = log(1 + eˢ):
+−log σ(s) = softplus(−s) and −log(1 − σ(s)) = softplus(s). So they are finite, with exact
+gradients, for every finite logit. E is the mean over the batch.
+"""
+
+from __future__ import annotations
+
+from minigan.autograd import Tensor
+from minigan.functional import mean, softplus
+
+__all__ = ["OBJECTIVES", "Objective", "minimax", "non_saturating"]
+
+
+class Objective:
+    """What the two players minimise. Both non-saturating and minimax share the discriminator's."""
+
+    name = ""
+
+    def discriminator(
+        self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0
+    ) -> Tensor:
+        """L_D = E[softplus(−s_real)] + E[softplus(s_fake)]  (Goodfellow et al. 2014, eq. 1, negated).
+
+        Args:
+            real_logits, fake_logits: D's logits of a batch of data and of a batch of samples.
+            real_target: what D should answer on data. Below 1 it is one-sided label smoothing
+                (Salimans et al. 2016, section 3.4): −α log σ(s) − (1 − α) log(1 − σ(s)), which is
+                softplus(−s) + (1 − α)·s. Samples keep the target 0.
+
+        Returns:
+            A scalar Tensor.
+        """
+        if not 0.0 < real_target <= 1.0:
+            raise ValueError(f"discriminator: real_target must lie in (0, 1], got {real_target}")
+        loss = mean(softplus(-real_logits)) + mean(softplus(fake_logits))
+        return loss if real_target == 1.0 else loss + mean(real_logits) * (1.0 - real_target)
+
+    def generator(self, fake_logits: Tensor) -> Tensor:
+        """The generator's loss, a scalar Tensor, from D's logits of its samples."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"minigan.losses.{self.name}"
+
+
+class Minimax(Objective):
+    """The game as stated: the generator minimises what the discriminator maximises."""
+
+    name = "minimax"
+
+    def generator(self, fake_logits: Tensor) -> Tensor:
+        """L_G = E[log(1 − D(G(z)))] = −E[softplus(s)], slope −σ(s) (Goodfellow et al. 2014, eq. 1).
+
+        The slope vanishes as s → −∞: it saturates exactly where D rejects the samples.
+        """
+        return -mean(softplus(fake_logits))
+
+
+class NonSaturating(Objective):
+    """The generator's loss that Goodfellow et al. 2014 (section 3) train with."""
+
+    name = "non_saturating"
+
+    def generator(self, fake_logits: Tensor) -> Tensor:
+        """L_G = −E[log D(G(z))] = E[softplus(−s)], slope −(1 − σ(s)) (Goodfellow et al. 2014, sec. 3).
+
+        The slope tends to −1 as s → −∞: strongest where D rejects the samples.
+        """
+        return mean(softplus(-fake_logits))
+
+
+minimax = Minimax()
+non_saturating = NonSaturating()
+
+#: By name, for the command line and for a run's config.json.
+OBJECTIVES: dict[str, Objective] = {game.name: game for game in (minimax, non_saturating)}

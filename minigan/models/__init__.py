@@ -1,0 +1,5 @@
+"""Layer 5: the models, one short file each."""
+
+from minigan.models.mlp_gan import MLPGAN
+
+__all__ = ["MLPGAN"]

@@ -1,0 +1,2 @@
+"""mlp"""
+class MLPGAN: pass

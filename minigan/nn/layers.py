@@ -1,0 +1,184 @@
+"""Layer 3: the layers. Each holds its parameters and calls one function of minigan.functional."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from minigan import backend
+from minigan import functional as F
+from minigan.autograd import Tensor
+from minigan.nn import init
+from minigan.nn.module import Module, Parameter
+
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "LeakyReLU",
+    "Linear",
+    "ReLU",
+    "Sigmoid",
+    "Tanh",
+    "Unflatten",
+]
+
+
+def _positive(owner: str, **sizes: Any) -> None:
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+            raise ValueError(f"{owner}: {name} must be a positive integer, got {value!r}")
+
+
+def _parameter(*shape: int) -> Parameter:
+    return Parameter(backend.xp.zeros(shape, "float32"))
+
+
+class Linear(Module):
+    """y = x Wᵀ + b: the dense, or fully connected, layer. x (..., in) → y (..., out).
+
+    ``weight`` (out, in) and ``bias`` (out,) start uniform in ±1/√in, as in PyTorch.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True):
+        _positive("Linear", in_features=in_features, out_features=out_features)
+        bound = 1.0 / math.sqrt(in_features)
+        self.weight = _parameter(out_features, in_features)
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5.0))
+        self.bias = _parameter(out_features) if bias else None
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x: Any) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        out_features, in_features = self.weight.shape
+        return f"{in_features}, {out_features}, bias={self.bias is not None}"
+
+
+class Embedding(Module):
+    """A table of vectors: integer indices (...) → (..., embedding_dim). Rows start as N(0, 1)."""
+
+    def __init__(self, num_embeddings: int, embedding_dim: int):
+        _positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        self.weight = _parameter(num_embeddings, embedding_dim)
+        init.normal_(self.weight)
+
+    def forward(self, indices: Any) -> Tensor:
+        return F.embedding(indices, self.weight)
+
+    def extra_repr(self) -> str:
+        return ", ".join(map(str, self.weight.shape))
+
+
+class BatchNorm1d(Module):
+    """Batch normalisation of (N, C) per channel; see :func:`minigan.functional.batch_norm`.
+
+    ``momentum`` and ``eps`` are keywords only, so that 0.8 meant for one never lands in the other.
+    """
+
+    ndim = 2
+
+    def __init__(self, num_features: int, *, momentum: float = 0.1, eps: float = 1e-5):
+        _positive(type(self).__name__, num_features=num_features)
+        self.momentum, self.eps = momentum, eps
+        self.weight, self.bias = _parameter(num_features), _parameter(num_features)
+        init.ones_(self.weight)
+        self.running_mean = Tensor(backend.xp.zeros(num_features, "float32"))
+        self.running_var = Tensor(backend.xp.ones(num_features, "float32"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != self.ndim:
+            raise ValueError(f"{type(self).__name__}: expected {self.ndim} axes, got x {x.shape}")
+        return F.batch_norm(
+            x,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            self.training,
+            self.momentum,
+            self.eps,
+        )
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.size}, momentum={self.momentum}, eps={self.eps}"
+
+
+class BatchNorm2d(BatchNorm1d):
+    """Batch normalisation of (N, C, H, W) per channel, over batch and positions."""
+
+    ndim = 4
+
+
+class ReLU(Module):
+    """max(x, 0)."""
+
+    def forward(self, x: Any) -> Tensor:
+        return F.relu(x)
+
+
+class LeakyReLU(Module):
+    """x where x > 0, else ``negative_slope``·x."""
+
+    def __init__(self, negative_slope: float = 0.01):
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Any) -> Tensor:
+        return F.leaky_relu(x, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"{self.negative_slope}"
+
+
+class Sigmoid(Module):
+    """σ(x) = 1/(1 + e⁻ˣ)."""
+
+    def forward(self, x: Any) -> Tensor:
+        return F.sigmoid(x)
+
+
+class Tanh(Module):
+    """tanh x."""
+
+    def forward(self, x: Any) -> Tensor:
+        return F.tanh(x)
+
+
+class Dropout(Module):
+    """While training, zeroes entries with probability ``p``; see minigan.functional.dropout."""
+
+    def __init__(self, p: float = 0.5):
+        if not 0.0 <= p < 1.0:
+            raise ValueError(f"Dropout: p must lie in [0, 1), got {p}")
+        self.p = p
+
+    def forward(self, x: Any) -> Tensor:
+        return F.dropout(x, self.p, self.training)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class Flatten(Module):
+    """(N, ...) → (N, everything else)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.reshape(x, x.shape[0], math.prod(x.shape[1:]))
+
+
+class Unflatten(Module):
+    """Axis ``dim`` split into the axes ``unflattened_size``: Unflatten(1, (1, 28, 28))."""
+
+    def __init__(self, dim: int, unflattened_size: tuple[int, ...]):
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        dim = self.dim % x.ndim
+        return F.reshape(x, x.shape[:dim] + self.unflattened_size + x.shape[dim + 1 :])
+
+    def extra_repr(self) -> str:
+        return f"{self.dim}, {self.unflattened_size}"

@@ -1,0 +1,263 @@
+"""Operations that act entry by entry: z_i = f(x_i, y_i), so x̄_i = ḡ_i · ∂f/∂x_i.
+
+Operands of two shapes are broadcast by NumPy's rules; a broadcast operand's gradient is summed back
+by the adjoint of :func:`~minigan.ops.shape.broadcast_to`. Two dtypes in one operation are a
+TypeError; Python numbers take the dtype of the tensor they meet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+
+from minigan import backend
+from minigan.autograd import Operand, Tensor, as_tensor, is_recording, record
+from minigan.ops.shape import broadcast_to, to
+
+__all__ = [
+    "abs",
+    "add",
+    "clip",
+    "compare",
+    "div",
+    "exp",
+    "leaky_relu",
+    "log",
+    "log_sigmoid",
+    "maximum",
+    "minimum",
+    "mul",
+    "neg",
+    "pow",
+    "relu",
+    "sigmoid",
+    "softplus",
+    "sqrt",
+    "sub",
+    "tanh",
+    "where",
+]
+
+
+def _pair(op: str, x: Operand, y: Operand) -> tuple[Tensor, Tensor]:
+    """Both operands as Tensors of one dtype, broadcast to one shape where a gradient needs it."""
+    if not isinstance(x, Tensor):
+        y = as_tensor(y)
+        x, y = _meet(x, y)
+    elif not isinstance(y, Tensor):
+        y, x = _meet(y, x)
+    if x.data.dtype != y.data.dtype:
+        raise TypeError(
+            f"{op}: operands of two dtypes, {x.dtype} {x.shape} and {y.dtype} {y.shape}; "
+            "convert one with .to(dtype)"
+        )
+    if x.data.shape != y.data.shape:
+        try:
+            shape = numpy.broadcast_shapes(x.shape, y.shape)
+        except ValueError:
+            raise ValueError(f"{op}: shapes {x.shape} and {y.shape} do not broadcast") from None
+        if is_recording():  # constants are left to the array library, which broadcasts for free
+            if x.requires_grad and x.shape != shape:
+                x = broadcast_to(x, shape)
+            if y.requires_grad and y.shape != shape:
+                y = broadcast_to(y, shape)
+    return x, y
+
+
+def _meet(other: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    """A non-Tensor as the other operand of ``x``: numbers take its dtype, arrays keep theirs."""
+    if not isinstance(other, (bool, int, float, numpy.generic)):
+        return as_tensor(other), x
+    if x.dtype.kind != "f" and isinstance(other, (float, numpy.floating)):
+        x = to(x, "float32")
+    return Tensor(backend.xp.asarray(other, dtype=x.dtype)), x
+
+
+def _float(op: str, x: Operand) -> Tensor:
+    """``x`` as a Tensor of floats; a calculus on integers is a mistake, so TypeError."""
+    x = as_tensor(x)
+    if x.data.dtype.kind != "f":
+        raise TypeError(f"{op}: expected a float tensor, got {x.dtype}; convert it with .to()")
+    return x
+
+
+def add(x: Operand, y: Operand) -> Tensor:
+    """z = x + y.  x̄ = ḡ, ȳ = ḡ."""
+    x, y = _pair("add", x, y)
+    return record(backend.xp.add(x.data, y.data), (x, lambda g: g), (y, lambda g: g))
+
+
+def sub(x: Operand, y: Operand) -> Tensor:
+    """z = x − y.  x̄ = ḡ, ȳ = −ḡ."""
+    x, y = _pair("sub", x, y)
+    return record(backend.xp.subtract(x.data, y.data), (x, lambda g: g), (y, lambda g: -g))
+
+
+def mul(x: Operand, y: Operand) -> Tensor:
+    """z = x · y.  x̄ = ḡ·y, ȳ = ḡ·x."""
+    x, y = _pair("mul", x, y)
+    return record(backend.xp.multiply(x.data, y.data), (x, lambda g: g * y), (y, lambda g: g * x))
+
+
+def div(x: Operand, y: Operand) -> Tensor:
+    """z = x / y.  x̄ = ḡ/y, ȳ = −ḡ·z/y. Integers are divided in float32."""
+    x, y = _pair("div", x, y)
+    if x.dtype.kind != "f":
+        x, y = to(x, "float32"), to(y, "float32")
+    return record(
+        backend.xp.divide(x.data, y.data),
+        (x, lambda g: g / y),
+        (y, lambda g, z: -g * z / y),
+    )
+
+
+def neg(x: Operand) -> Tensor:
+    """z = −x.  x̄ = −ḡ."""
+    x = as_tensor(x)
+    return record(backend.xp.negative(x.data), (x, lambda g: -g))
+
+
+def pow(x: Operand, exponent: float) -> Tensor:
+    """z = xⁿ for a number n.  x̄ = ḡ·n·xⁿ⁻¹ (and 0 for n = 0, at x = 0 too)."""
+    x = as_tensor(x)
+    if isinstance(exponent, Tensor) or not isinstance(exponent, (int, float)):
+        raise TypeError(f"pow: the exponent must be a Python number, got {type(exponent).__name__}")
+    if x.dtype.kind != "f" and (isinstance(exponent, float) or exponent < 0):
+        x = to(x, "float32")
+    value = x.data * x.data if exponent == 2 else x.data**exponent
+    if exponent == 0:
+        return record(value, (x, lambda g: g * 0.0))
+    return record(value, (x, lambda g: g * (x ** (exponent - 1) * exponent)))
+
+
+def exp(x: Operand) -> Tensor:
+    """z = eˣ.  x̄ = ḡ·z."""
+    x = _float("exp", x)
+    return record(backend.xp.exp(x.data), (x, lambda g, z: g * z))
+
+
+def log(x: Operand) -> Tensor:
+    """z = ln x.  x̄ = ḡ/x."""
+    x = _float("log", x)
+    return record(backend.xp.log(x.data), (x, lambda g: g / x))
+
+
+def sqrt(x: Operand) -> Tensor:
+    """z = √x.  x̄ = ḡ/(2z)."""
+    x = _float("sqrt", x)
+    return record(backend.xp.sqrt(x.data), (x, lambda g, z: g / (z * 2.0)))
+
+
+def abs(x: Operand) -> Tensor:
+    """z = |x|.  x̄ = ḡ·sign x, with sign 0 = 0."""
+    x = as_tensor(x)
+    return record(backend.xp.abs(x.data), (x, lambda g: g * Tensor(backend.xp.sign(x.data))))
+
+
+def tanh(x: Operand) -> Tensor:
+    """z = tanh x.  x̄ = ḡ·(1 − z²)."""
+    x = _float("tanh", x)
+    return record(backend.xp.tanh(x.data), (x, lambda g, z: g * (1.0 - z * z)))
+
+
+def sigmoid(x: Operand) -> Tensor:
+    """z = σ(x) = 1/(1 + e⁻ˣ) = ½ + ½ tanh(x/2), which cannot overflow.  x̄ = ḡ·z·(1 − z)."""
+    x = _float("sigmoid", x)
+    value = backend.xp.tanh(x.data * 0.5) * 0.5 + 0.5
+    return record(value, (x, lambda g, z: g * (z * (1.0 - z))))
+
+
+def softplus(x: Operand) -> Tensor:
+    """z = log(1 + eˣ) = max(x, 0) + log1p(e^−|x|), finite for every finite x.  x̄ = ḡ·σ(x)."""
+    x = _float("softplus", x)
+    xp = backend.xp
+    value = xp.maximum(x.data, 0) + xp.log1p(xp.exp(-xp.abs(x.data)))
+    return record(value, (x, lambda g: g * sigmoid(x)))
+
+
+def log_sigmoid(x: Operand) -> Tensor:
+    """z = log σ(x) = −softplus(−x)."""
+    return -softplus(-as_tensor(x))
+
+
+def relu(x: Operand) -> Tensor:
+    """z = max(x, 0).  x̄ = ḡ where x > 0, else 0 (at x = 0 too, as in PyTorch)."""
+    x = _float("relu", x)
+    return record(backend.xp.maximum(x.data, 0), (x, lambda g: g * _step(x, 0.0, 1.0)))
+
+
+def _step(x: Tensor, low: float, high: float) -> Tensor:
+    """``high`` where x > 0, else ``low``, as a constant (two passes; ``where`` takes ten)."""
+    step = (x.data > 0).astype(x.dtype)
+    if (low, high) != (0.0, 1.0):
+        step *= high - low
+        step += low
+    return Tensor(step)
+
+
+def leaky_relu(x: Operand, negative_slope: float = 0.01) -> Tensor:
+    """z = x where x > 0, else a·x, with a = ``negative_slope``.  x̄ = ḡ·(1 or a)."""
+    x = _float("leaky_relu", x)
+    scaled = x.data * negative_slope
+    pick = backend.xp.maximum if negative_slope <= 1 else backend.xp.minimum
+    return record(pick(x.data, scaled), (x, lambda g: g * _step(x, negative_slope, 1.0)))
+
+
+def maximum(x: Operand, y: Operand) -> Tensor:
+    """z = max(x, y).  ḡ goes to the larger one, half to each where they are equal."""
+    x, y = _pair("maximum", x, y)
+    return record(
+        backend.xp.maximum(x.data, y.data),
+        (x, lambda g: g * _larger(x, y)),
+        (y, lambda g: g * _larger(y, x)),
+    )
+
+
+def minimum(x: Operand, y: Operand) -> Tensor:
+    """z = min(x, y).  ḡ goes to the smaller one, half to each where they are equal."""
+    x, y = _pair("minimum", x, y)
+    return record(
+        backend.xp.minimum(x.data, y.data),
+        (x, lambda g: g * _larger(y, x)),
+        (y, lambda g: g * _larger(x, y)),
+    )
+
+
+def _larger(x: Tensor, y: Tensor) -> Tensor:
+    """1 where x > y, ½ where x = y, 0 where x < y."""
+    return Tensor(backend.xp.sign(x.data - y.data) * 0.5 + 0.5)
+
+
+def clip(x: Operand, low: float, high: float) -> Tensor:
+    """z = min(max(x, low), high).  x̄ = ḡ where low ≤ x ≤ high, else 0."""
+    x = as_tensor(x)
+    if not low <= high:
+        raise ValueError(f"clip: low {low} is above high {high}")
+    return record(backend.xp.clip(x.data, low, high), (x, lambda g: g * _inside(x, low, high)))
+
+
+def _inside(x: Tensor, low: float, high: float) -> Tensor:
+    """1 where low ≤ x ≤ high, else 0."""
+    return Tensor(((x.data >= low) & (x.data <= high)).astype(x.dtype))
+
+
+def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
+    """z = x where the boolean ``condition`` holds, else y.  ḡ goes to whichever was taken."""
+    condition = as_tensor(condition)
+    if condition.dtype.kind != "b":
+        raise TypeError(f"where: the condition must be boolean, got {condition.dtype}")
+    x, y = _pair("where", x, y)
+    shape = numpy.broadcast_shapes(condition.shape, x.shape, y.shape)
+    x, y, mask = broadcast_to(x, shape), broadcast_to(y, shape), condition.data
+    return record(
+        backend.xp.where(mask, x.data, y.data),
+        (x, lambda g: g * Tensor(mask.astype(g.dtype))),
+        (y, lambda g: g * Tensor((~mask).astype(g.dtype))),
+    )
+
+
+def compare(ufunc: str, x: Tensor, y: Operand) -> Tensor:
+    """A boolean Tensor without gradient; ``ufunc`` is NumPy's name of the comparison."""
+    x, y = _pair(ufunc, x, y)
+    return record(getattr(backend.xp, ufunc)(x.data, y.data))

@@ -1,0 +1,77 @@
+"""Matrix products. Z = X Y gives X̄ = Ḡ Yᵀ and Ȳ = Xᵀ Ḡ: products again, so closed at any order."""
+
+from __future__ import annotations
+
+import numpy
+
+from minigan import backend
+from minigan.autograd import Operand, Tensor, as_tensor, record
+from minigan.ops.shape import broadcast_to, reshape, transpose
+
+__all__ = ["linear", "matmul"]
+
+
+def matmul(x: Operand, y: Operand) -> Tensor:
+    """Z = X Y over the last two axes, leading axes broadcast; 1-D operands as in NumPy.
+
+    X (..., m, k), Y (..., k, n) → Z (..., m, n).  X̄ = Ḡ Yᵀ, Ȳ = Xᵀ Ḡ.
+    """
+    x, y = as_tensor(x), as_tensor(y)
+    if x.dtype != y.dtype:
+        raise TypeError(f"matmul: operands of two dtypes, {x.dtype} and {y.dtype}")
+    if x.ndim == 0 or y.ndim == 0:
+        raise ValueError(f"matmul: a 0-d operand ({x.shape} @ {y.shape}); use * instead")
+    if x.ndim == 1 or y.ndim == 1:
+        z = matmul(x if x.ndim > 1 else reshape(x, 1, -1), y if y.ndim > 1 else reshape(y, -1, 1))
+        rows = z.shape[:-1] if x.ndim > 1 else z.shape[:-2]
+        return reshape(z, rows + (z.shape[-1:] if y.ndim > 1 else ()))
+    if x.shape[-1] != y.shape[-2]:
+        raise ValueError(
+            f"matmul: {x.shape[-1]} columns meet {y.shape[-2]} rows ({x.shape} @ {y.shape})"
+        )
+    if x.shape[:-2] != y.shape[:-2]:
+        try:
+            lead = numpy.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        except ValueError:
+            raise ValueError(f"matmul: {x.shape} @ {y.shape} do not broadcast") from None
+        x = broadcast_to(x, lead + x.shape[-2:])
+        y = broadcast_to(y, lead + y.shape[-2:])
+    return record(
+        backend.xp.matmul(x.data, y.data),
+        (x, lambda g: matmul(g, transpose(y, -1, -2))),
+        (y, lambda g: matmul(transpose(x, -1, -2), g)),
+    )
+
+
+def linear(x: Operand, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Y = X Wᵀ + b, the dense (fully connected) layer.
+
+    X (..., in), W (out, in), b (out,) → Y (..., out).
+
+    X̄ = Ḡ W, W̄ = Ḡᵀ X, b̄ = Σ ḡ over all but the last axis.
+    """
+    x = as_tensor(x)
+    given = f"(x {x.shape}, weight {weight.shape}{'' if bias is None else f', bias {bias.shape}'})"
+    if weight.ndim != 2 or x.ndim < 1:
+        raise ValueError(f"linear: expected x (..., in) and weight (out, in), got {given}")
+    if x.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"linear: x has {x.shape[-1]} features, weight expects {weight.shape[1]} {given}"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"linear: bias must have one entry per row of weight {given}")
+    for operand in (weight, bias):
+        if operand is not None and operand.dtype != x.dtype:
+            raise TypeError(f"linear: x is {x.dtype} but a parameter is {operand.dtype} {given}")
+    if x.ndim != 2:
+        y = linear(reshape(x, -1, x.shape[-1]), weight, bias)
+        return reshape(y, *x.shape[:-1], weight.shape[0])
+    value = backend.xp.matmul(x.data, weight.data.T)
+    edges = [
+        (x, lambda g: matmul(g, weight)),
+        (weight, lambda g: matmul(transpose(g, 0, 1), x)),
+    ]
+    if bias is not None:
+        value += bias.data
+        edges.append((bias, lambda g: g.sum(axis=0)))
+    return record(value, *edges)

@@ -1,0 +1,204 @@
+"""Operations that move entries without changing them. Each one's VJP is another of them.
+
+They come in adjoint pairs, A and Aᵀ with ⟨A x, g⟩ = ⟨x, Aᵀ g⟩: ``broadcast_to`` and ``sum_to``,
+``getitem`` and ``scatter``, ``reshape`` and ``permute`` with their own inverses. Being linear, each
+is its own derivative, so a pair is closed under differentiation of any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from minigan import backend
+from minigan.autograd import VJP, Operand, Tensor, as_tensor, record
+
+__all__ = [
+    "broadcast_to",
+    "concatenate",
+    "getitem",
+    "pad",
+    "permute",
+    "reshape",
+    "scatter",
+    "stack",
+    "sum_to",
+    "to",
+    "transpose",
+]
+
+
+def to(x: Operand, dtype: Any) -> Tensor:
+    """The entries in another dtype.  x̄ = ḡ in the old dtype."""
+    x = as_tensor(x)
+    old = x.dtype
+    if old == dtype:
+        return x
+    value = x.data.astype(dtype)
+    if value.dtype.kind != "f":
+        return record(value)
+    return record(value, (x, lambda g: to(g, old)))
+
+
+def broadcast_to(x: Operand, shape: Sequence[int]) -> Tensor:
+    """Repeat x along new and length-1 axes up to ``shape``, as a view.  x̄ = sum_to(ḡ)."""
+    x = as_tensor(x)
+    old, new = x.shape, tuple(shape)
+    if old == new:
+        return x
+    try:
+        value = backend.xp.broadcast_to(x.data, new)
+    except ValueError:
+        raise ValueError(f"broadcast_to: {old} does not broadcast to {new}") from None
+    return record(value, (x, lambda g: sum_to(g, old)), shares=x)
+
+
+def sum_to(x: Operand, shape: Sequence[int]) -> Tensor:
+    """Sum over the axes along which ``shape`` was broadcast to x's.  x̄ = broadcast_to(ḡ)."""
+    x = as_tensor(x)
+    old, new = x.shape, tuple(shape)
+    if old == new:
+        return x
+    lead = len(old) - len(new)
+    axes = tuple(range(lead)) + tuple(
+        lead + i for i, n in enumerate(new) if n == 1 and old[lead + i] != 1
+    )
+    value = x.data.sum(axis=axes, keepdims=True).reshape(new)
+    return record(value, (x, lambda g: broadcast_to(g, old)))
+
+
+def reshape(x: Operand, *shape: Any) -> Tensor:
+    """The same entries, in row-major order, in another shape; one length may be −1."""
+    x = as_tensor(x)
+    old, new = x.shape, _sequence(shape)
+    try:
+        value = x.data.reshape(new)
+    except ValueError:
+        raise ValueError(f"reshape: {old} has {x.size} entries and does not fit {new}") from None
+    return record(value, (x, lambda g: reshape(g, old)), shares=x)
+
+
+def permute(x: Operand, *axes: Any) -> Tensor:
+    """Axis i of the result is axis ``axes[i]`` of x.  x̄ = ḡ permuted back."""
+    x = as_tensor(x)
+    order = _sequence(axes)
+    if sorted(i % x.ndim if -x.ndim <= i < x.ndim else -1 for i in order) != list(range(x.ndim)):
+        raise ValueError(f"permute: {order} is not an order of the {x.ndim} axes of {x.shape}")
+    order = tuple(i % x.ndim for i in order)
+    inverse = tuple(sorted(range(len(order)), key=order.__getitem__))
+    return record(x.data.transpose(order), (x, lambda g: permute(g, inverse)), shares=x)
+
+
+def transpose(x: Operand, axis0: int, axis1: int) -> Tensor:
+    """x with two axes exchanged."""
+    x = as_tensor(x)
+    for axis in (axis0, axis1):
+        if not -x.ndim <= axis < x.ndim:
+            raise ValueError(f"transpose: axis {axis} does not exist in shape {x.shape}")
+    value = x.data.swapaxes(axis0, axis1)
+    return record(value, (x, lambda g: transpose(g, axis0, axis1)), shares=x)
+
+
+def getitem(x: Tensor, index: Any) -> Tensor:
+    """z = x[index], with slices, integers, integer arrays and boolean masks.  x̄ = scatter(ḡ)."""
+    x, index = as_tensor(x), _arrays(index)
+    shape = x.shape
+    value = x.data[index]
+    shares = x if _is_basic(index) else None
+    return record(value, (x, lambda g: scatter(g, index, shape)), shares=shares)
+
+
+def scatter(x: Operand, index: Any, shape: Sequence[int]) -> Tensor:
+    """Zeros of ``shape`` with x added at ``index``, repeated indices adding up.  x̄ = ḡ[index]."""
+    x, index = as_tensor(x), _arrays(index)
+    value = backend.xp.zeros(tuple(shape), x.dtype)
+    if _is_basic(index):
+        value[index] = x.data
+    else:
+        backend.xp.add.at(value, index, x.data)
+    return record(value, (x, lambda g: getitem(g, index)))
+
+
+def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
+    """The tensors one after the other along ``axis``.  Each one's gradient is its slice of ḡ."""
+    parts = [as_tensor(t) for t in tensors]
+    if not parts:
+        raise ValueError("concatenate: expected at least one tensor")
+    first = parts[0]
+    axis = _axis("concatenate", axis, first.ndim)
+    for t in parts:
+        if t.dtype != first.dtype:
+            raise TypeError(f"concatenate: tensors of two dtypes, {first.dtype} and {t.dtype}")
+        if t.shape[:axis] + t.shape[axis + 1 :] != first.shape[:axis] + first.shape[axis + 1 :]:
+            raise ValueError(
+                f"concatenate: {t.shape} and {first.shape} differ outside of axis {axis}"
+            )
+    edges, start = [], 0
+    for t in parts:
+        window = (slice(None),) * axis + (slice(start, start + t.shape[axis]),)
+        edges.append((t, _slice_of(window)))
+        start += t.shape[axis]
+    return record(backend.xp.concatenate([t.data for t in parts], axis=axis), *edges)
+
+
+def _slice_of(window: tuple[slice, ...]) -> VJP:
+    return lambda g: getitem(g, window)
+
+
+def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
+    """Tensors of one shape along a new axis."""
+    parts = [as_tensor(t) for t in tensors]
+    if len({t.shape for t in parts}) > 1:
+        raise ValueError(f"stack: shapes differ: {', '.join(str(t.shape) for t in parts)}")
+    axis = _axis("stack", axis, parts[0].ndim + 1) if parts else axis
+    grown = [reshape(t, *t.shape[:axis], 1, *t.shape[axis:]) for t in parts]
+    return concatenate(grown, axis)
+
+
+def pad(x: Operand, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
+    """Surround x by ``value``: (before, after) entries per axis.  x̄ = the inner window of ḡ."""
+    x = as_tensor(x)
+    widths = [tuple(pair) for pair in widths]
+    if len(widths) != x.ndim or any(len(w) != 2 or min(w) < 0 for w in widths):
+        raise ValueError(
+            f"pad: expected a pair (before, after) >= 0 for each axis of {x.shape}, got {widths}"
+        )
+    inner = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
+    padded = backend.xp.pad(x.data, widths, constant_values=value)
+    return record(padded, (x, lambda g: getitem(g, inner)))
+
+
+def _sequence(values: tuple[Any, ...]) -> tuple[int, ...]:
+    """``f(2, 3)`` and ``f((2, 3))`` mean the same."""
+    if len(values) == 1 and isinstance(values[0], (tuple, list)):
+        values = tuple(values[0])
+    return tuple(int(v) for v in values)
+
+
+def _axis(op: str, axis: int, ndim: int) -> int:
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"{op}: axis {axis} does not exist; there are {ndim} axes")
+    return axis % ndim
+
+
+def _arrays(index: Any) -> Any:
+    """An index whose Tensors, lists and host arrays are arrays of the current backend."""
+    if isinstance(index, tuple):
+        return tuple(_arrays(i) for i in index)
+    if isinstance(index, Tensor):
+        return index.data
+    if isinstance(index, (list, numpy.ndarray)):
+        return backend.asarray(index)
+    return index
+
+
+def _is_basic(index: Any) -> bool:
+    """Whether the index makes a view, in which no entry can appear twice."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(
+        i is None or i is Ellipsis or isinstance(i, (slice, int, numpy.integer))
+        and not isinstance(i, bool)
+        for i in parts
+    )

@@ -1,0 +1,203 @@
+"""Layer 4: optimisers, in order of increasing memory. Each step's equation stands above its code.
+
+Parameters are large and the arithmetic per entry is small, so a step is bound by memory traffic:
+every update below runs over slices short enough to stay in the processor's cache, in place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy
+
+from minigan import backend
+from minigan.autograd import Tensor
+from minigan.backend import Array
+
+__all__ = ["SGD", "Adam", "Optimizer", "RMSprop"]
+
+#: Entries per slice: the four or five arrays of an update, 128 KB each, fit a core's cache.
+SLICE = 32_768
+
+
+def _slices(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """The arrays, all of one shape, cut along the first axis into slices of about SLICE entries."""
+    shape = arrays[0].shape
+    if not shape:
+        yield arrays
+        return
+    rows = max(1, SLICE // max(1, math.prod(shape[1:])))
+    for start in range(0, shape[0], rows):
+        yield tuple(array[start : start + rows] for array in arrays)
+
+
+class Optimizer:
+    """Base class: holds the parameters and, by parameter, what the method remembers.
+
+    A subclass defines ``update(parameter, gradient, state)`` on arrays, in place.
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float):
+        self.params = list(params)
+        if not self.params:
+            raise ValueError(f"{type(self).__name__}: there are no parameters to optimise")
+        for i, p in enumerate(self.params):
+            if not isinstance(p, Tensor):
+                raise TypeError(f"{type(self).__name__}: parameter {i} is a {type(p).__name__}")
+            if not (p.is_leaf and p.requires_grad):
+                raise ValueError(
+                    f"{type(self).__name__}: parameter {i}, of shape {p.shape}, is not a leaf that"
+                    " requires gradients"
+                )
+        self.lr = _in_range(type(self).__name__, "lr", lr, 0.0, math.inf)
+        self.state: list[dict[str, Array]] = [{} for _ in self.params]
+
+    def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient, in place."""
+        for p, state in zip(self.params, self.state, strict=True):
+            if p.grad is not None:
+                self.update(p.data, p.grad.data, state)
+                p.mark_written()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients collected so far (``.grad = None``)."""
+        for p in self.params:
+            p.grad = None
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """A snapshot of the method's memory: "3.exp_avg" belongs to the fourth parameter."""
+        return {
+            f"{i}.{key}": Tensor(array.copy())
+            for i, state in enumerate(self.state)
+            for key, array in state.items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a :meth:`state_dict` of the same method on the same parameters."""
+        fresh: list[dict[str, Array]] = [{} for _ in self.params]
+        for name, value in state.items():
+            index, _, key = name.partition(".")
+            if not index.isdecimal() or int(index) >= len(fresh) or key not in self.memory:
+                raise ValueError(f"{type(self).__name__}.load_state_dict: unexpected {name!r}")
+            array = backend.asarray(value.data if isinstance(value, Tensor) else value)
+            expected = () if key == "step" else self.params[int(index)].shape
+            if array.shape != expected:
+                raise ValueError(
+                    f"{type(self).__name__}.load_state_dict: {name} is {array.shape}, "
+                    f"expected {expected}"
+                )
+            fresh[int(index)][key] = array.copy()
+        for i, entry in enumerate(fresh):
+            if entry and set(entry) != set(self.memory):
+                missing = sorted(set(self.memory) - set(entry))
+                raise ValueError(
+                    f"{type(self).__name__}.load_state_dict: parameter {i} lacks {missing}"
+                )
+        self.state = fresh
+
+    #: The arrays that a subclass keeps per parameter.
+    memory: tuple[str, ...] = ()
+
+
+def _in_range(owner: str, name: str, value: float, low: float, high: float) -> float:
+    if not low <= value < high:
+        raise ValueError(f"{owner}: {name} must lie in [{low}, {high}), got {value}")
+    return value
+
+
+class SGD(Optimizer):
+    """Gradient descent with (Polyak's) momentum: b ← μ·b + g, p ← p − lr·b.
+
+    With μ = 0 no buffer is kept and p ← p − lr·g. PyTorch's form, without dampening.
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0):
+        super().__init__(params, lr)
+        self.momentum = _in_range("SGD", "momentum", momentum, 0.0, 1.0)
+        self.memory = ("momentum_buffer",) if momentum else ()
+
+    def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
+        if not self.momentum:
+            for p_, g_ in _slices(p, g):
+                p_ -= self.lr * g_
+            return
+        if not state:
+            state["momentum_buffer"] = backend.xp.zeros_like(p)
+        for p_, g_, b in _slices(p, g, state["momentum_buffer"]):
+            b *= self.momentum
+            b += g_
+            p_ -= self.lr * b
+
+
+class RMSprop(Optimizer):
+    """v ← α·v + (1 − α)·g²,  p ← p − lr·g / (√v + ε)   (Tieleman & Hinton 2012, lecture 6e)."""
+
+    memory = ("square_avg",)
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8
+    ):
+        super().__init__(params, lr)
+        self.alpha = _in_range("RMSprop", "alpha", alpha, 0.0, 1.0)
+        self.eps = _in_range("RMSprop", "eps", eps, 0.0, math.inf)
+
+    def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
+        if not state:
+            state["square_avg"] = backend.xp.zeros_like(p)
+        for p_, g_, v in _slices(p, g, state["square_avg"]):
+            v *= self.alpha
+            v += (1.0 - self.alpha) * (g_ * g_)
+            p_ -= self.lr * g_ / (backend.xp.sqrt(v) + self.eps)
+
+
+class Adam(Optimizer):
+    """Adaptive moments (Kingma & Ba 2015, algorithm 1), step t from 1:
+
+        m ← β₁·m + (1 − β₁)·g          v ← β₂·v + (1 − β₂)·g²
+        p ← p − lr · m̂ / (√v̂ + ε)      m̂ = m/(1 − β₁ᵗ),  v̂ = v/(1 − β₂ᵗ)
+    """
+
+    memory = ("step", "exp_avg", "exp_avg_sq")
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ):
+        super().__init__(params, lr)
+        self.betas = (
+            _in_range("Adam", "betas[0]", betas[0], 0.0, 1.0),
+            _in_range("Adam", "betas[1]", betas[1], 0.0, 1.0),
+        )
+        self.eps = _in_range("Adam", "eps", eps, 0.0, math.inf)
+
+    def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
+        xp, (beta1, beta2) = backend.xp, self.betas
+        if not state:
+            state["step"] = numpy.zeros((), "int64")  # on the host: no transfer to read it
+            state["exp_avg"], state["exp_avg_sq"] = xp.zeros_like(p), xp.zeros_like(p)
+        state["step"] += 1
+        t = int(state["step"])
+        # lr·m̂/(√v̂ + ε) with both bias corrections moved into two numbers, which saves two passes:
+        root = math.sqrt(1.0 - beta2**t)
+        rate, eps = self.lr * root / (1.0 - beta1**t), self.eps * root
+        scratch = None
+        for p_, g_, m, v in _slices(p, g, state["exp_avg"], state["exp_avg_sq"]):
+            if scratch is None or scratch.shape != p_.shape:
+                scratch = xp.empty_like(p_)
+            m *= beta1
+            m += xp.multiply(g_, 1.0 - beta1, out=scratch)
+            v *= beta2
+            xp.multiply(g_, g_, out=scratch)
+            v += xp.multiply(scratch, 1.0 - beta2, out=scratch)
+            xp.sqrt(v, out=scratch)
+            scratch += eps
+            xp.divide(m, scratch, out=scratch)
+            p_ -= xp.multiply(scratch, rate, out=scratch)
