@@ -1,0 +1,18 @@
+"""Data to learn from: MNIST and Fashion-MNIST (`mnist`), and mixtures of Gaussians (`toy`)."""
+
+from .mnist import FileInfo, Source, fetch, fingerprint, info, load, load_mnist, verify
+from .toy import GaussianMixture, grid25, ring8
+
+__all__ = [
+    "FileInfo",
+    "GaussianMixture",
+    "Source",
+    "fetch",
+    "fingerprint",
+    "grid25",
+    "info",
+    "load",
+    "load_mnist",
+    "ring8",
+    "verify",
+]

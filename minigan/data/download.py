@@ -1,0 +1,45 @@
+"""Download one file, giving a silent mirror up after seconds and keeping nothing unchecked."""
+
+import io
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pooch
+
+TIMEOUT = 4.0  # seconds for a mirror to answer, and for a pause in what it sends
+
+
+def download(url: str, target: Path, check: Callable[[bytes], object]) -> None:
+    """Write what is at `url` to `target`, with a progress bar on stderr; returns once it is there.
+
+    Raises OSError if the mirror does not deliver, and whatever `check` raises; `target` is then
+    as it was.
+    """
+    fetch = pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16, timeout=TIMEOUT)
+    problem = f"no answer within {TIMEOUT:g} seconds"
+
+    def ask() -> None:
+        nonlocal problem
+        try:
+            problem = "" if fetch(url, None, None, check_only=True) else "no such file"
+        except OSError as error:
+            problem = f"cannot connect ({type(error).__name__})"
+
+    # The library's time-out starts anew for each address of a host and leaves out the name lookup;
+    # a thread can be given up after a time that covers both.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT)
+    if problem:
+        raise ConnectionError(problem)
+    stream = io.BytesIO()
+    fetch(url, stream, None)
+    check(stream.getvalue())
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(stream.getvalue())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

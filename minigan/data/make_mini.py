@@ -1,0 +1,54 @@
+"""Make the embedded subset of MNIST: `python -m minigan.data.make_mini OUT`.
+
+The rule: the first 1,000 training and the first 200 test digits of each class, in file order.
+OUT receives four gzipped IDX files under MNIST's names and `indices.json`, their places in MNIST.
+"""
+
+import json
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .mnist import SPLITS, load_mnist
+
+WHOLE = {"train": 60_000, "test": 10_000}
+PER_CLASS = {"train": 1_000, "test": 200}
+
+
+def select(labels: NDArray[np.uint8], per_class: int) -> NDArray[np.intp]:
+    """Indices of the first `per_class` examples of each digit, ascending."""
+    return np.sort(np.concatenate([np.flatnonzero(labels == k)[:per_class] for k in range(10)]))
+
+
+def encode(array: NDArray[np.uint8]) -> bytes:
+    """A gzipped IDX file with no name and no time in its header, so a second run makes the same."""
+    header = struct.pack(f">{1 + array.ndim}I", 0x0800 + array.ndim, *array.shape)
+    # Level 9 takes eight times as long for 0.6 % fewer bytes.
+    stream = zlib.compressobj(level=7, wbits=16 + zlib.MAX_WBITS, memLevel=9)
+    return stream.compress(header + array.tobytes()) + stream.flush()
+
+
+def make(out: Path) -> None:
+    """Write the subset into the folder `out`; raises ValueError unless all of MNIST is at hand."""
+    out.mkdir(parents=True, exist_ok=True)
+    indices = {}
+    for split, (images_file, labels_file) in SPLITS.items():
+        images, labels = load_mnist(split)
+        if len(images) != WHOLE[split]:
+            raise ValueError(f"{split}: found {len(images)} digits, expected {WHOLE[split]}")
+        chosen = select(labels, PER_CLASS[split])
+        (out / (images_file + ".gz")).write_bytes(encode(images[chosen]))
+        (out / (labels_file + ".gz")).write_bytes(encode(labels[chosen]))
+        indices[split] = chosen.tolist()
+    lines = (f'"{split}": {json.dumps(chosen)}' for split, chosen in indices.items())
+    (out / "indices.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m minigan.data.make_mini OUT")
+    make(Path(sys.argv[1]))

@@ -1,0 +1,311 @@
+"""MNIST and Fashion-MNIST: where their files are looked for and how they are checked.
+
+A data set is four IDX files: images (N, 28, 28) and labels (N,), for training and for testing.
+They may be gzipped, so what identifies one is the SHA-256 of its decompressed bytes. All four
+come from one place, and a damaged file is an error, never a reason to look further.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from textwrap import shorten
+
+import numpy as np
+import pooch
+from numpy.typing import NDArray
+
+from .download import download
+from .idx import decode, gunzip
+
+Bytes = NDArray[np.uint8]
+
+SPLITS = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+FILES = SPLITS["train"] + SPLITS["test"]
+SHA256 = {
+    "mnist": {
+        FILES[0]: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        FILES[1]: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        FILES[2]: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        FILES[3]: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    },
+    "mnist-mini": {
+        FILES[0]: "96448e792027ae8c3d693bf7f6685beb422442276734ffe24b7860a3581dcb08",
+        FILES[1]: "dfa6309ccbfc44ab3df730fa9d1b133e2baeb0fe7db8e4bbdcd05d3e5bd811ea",
+        FILES[2]: "780e99a56e963f3affe4791a03545a6ddbdc0904dd880c7f3c50753282177303",
+        FILES[3]: "b547e409b08f1d55c77b7f0964dfb27202f97c41c014d9427a3acecfcf6a7129",
+    },
+    "fashion-mnist": {
+        FILES[0]: "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        FILES[1]: "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        FILES[2]: "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        FILES[3]: "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    },
+}
+MIRRORS = {
+    "mnist": (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+}
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
+
+_embedded_instead = False  # once MNIST could not be downloaded, this process does not try again
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder with four files, and what is known about them."""
+
+    kind: str  # "MINIGAN_DATA", "cache", "Debian package", "embedded" or "folder"
+    folder: Traversable
+    sha256: Mapping[str, str]  # empty for a user's own folder
+    remedy: str  # what to do about a damaged file
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """One file as it was found; size and SHA-256 are those of the decompressed bytes."""
+
+    file: str
+    kind: str
+    path: str
+    bytes: int | None
+    sha256: str | None
+    problem: str
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem
+
+
+def load_mnist(split: str = "train") -> tuple[Bytes, Bytes]:
+    """MNIST's images, uint8 (N, 28, 28), and labels, uint8 (N,); N is 60,000, for "test" 10,000.
+
+    The folder MINIGAN_DATA names comes first, then the cache, then a download. Where there is none
+    of these, an embedded subset of 10,000 and 2,000 digits is used, with a line on stderr.
+    """
+    return load("mnist", split)
+
+
+def load(name: str | os.PathLike[str], split: str = "train") -> tuple[Bytes, Bytes]:
+    """Images, uint8 (N, 28, 28), and labels, uint8 (N,), of "mnist", "mnist-mini" (the embedded
+    subset), "fashion-mnist", or of a folder with four IDX files.
+
+    Raises ValueError for an unknown name or split and for damaged or altered files, and
+    FileNotFoundError for missing ones.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+    return _read_split(_locate(name) or _download_or_embedded(str(name)), split)
+
+
+def fingerprint(images: NDArray[np.generic], labels: NDArray[np.generic]) -> str:
+    """SHA-256 of the images' bytes followed by the labels', for the record of a run."""
+    return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+
+
+def info(name: str | os.PathLike[str] = "mnist") -> list[FileInfo]:
+    """The files that `load` would read, without a download; `problem` tells what is wrong with one.
+
+    Raises FileNotFoundError if none or only some of them are on this machine.
+    """
+    source = _on_this_machine(name)
+    return [_describe(source, file) for file in FILES]
+
+
+def verify(name: str | os.PathLike[str] = "mnist") -> Source:
+    """Read and check all four files, without a download; raises as `load` does."""
+    source = _on_this_machine(name)
+    for split in SPLITS:
+        _read_split(source, split)
+    return source
+
+
+def fetch(name: str = "mnist") -> Path:
+    """Download what the cache lacks or holds damaged, and return the folder in the cache.
+
+    Raises ConnectionError if no mirror delivers, ValueError for a name that has no mirrors.
+    """
+    if name not in MIRRORS:
+        raise ValueError(f"cannot download {name!r}: choose from {', '.join(MIRRORS)}")
+    folder, reasons = _cache_folder(name), []
+    folder.mkdir(parents=True, exist_ok=True)
+    for mirror in MIRRORS[name]:
+        try:
+            for file, sha256 in SHA256[name].items():
+                if not _describe(_cache(name), file).ok:
+                    check = partial(_check_gzipped, file=file, sha256=sha256)
+                    download(mirror + file + ".gz", folder / (file + ".gz"), check)
+            return folder
+        except (OSError, ValueError) as error:
+            reasons.append(f"{mirror}: {shorten(str(error), 200)}")
+    raise ConnectionError(f"could not download {name} to {folder}: {'; '.join(reasons)}")
+
+
+# Where the files are
+
+
+def _locate(name: str | os.PathLike[str]) -> Source | None:
+    """The source of a name or a path; None for a known data set that is not on this machine."""
+    if name == "mnist-mini":
+        return _embedded()
+    if name not in MIRRORS:
+        return _own_folder(Path(name))
+    name, base = str(name), os.environ.get("MINIGAN_DATA")
+    if base:
+        if not Path(base).is_dir():
+            advice = "Set it to a folder that holds the data, or unset it."
+            raise FileNotFoundError(f"MINIGAN_DATA is {base!r}, which is no folder. {advice}")
+        # All data sets use the same four names: files without a folder of their own are MNIST's.
+        for folder in [Path(base, name), Path(base)] if name == "mnist" else [Path(base, name)]:
+            if _holds_all(folder, "Add what is missing, or unset MINIGAN_DATA."):
+                remedy = "Replace it with an intact copy, or unset MINIGAN_DATA."
+                return Source("MINIGAN_DATA", folder, SHA256[name], remedy)
+        _say(f"there is no {name} in MINIGAN_DATA ({base}), looking elsewhere")
+    if name == "fashion-mnist" and _holds_all(DEBIAN, "Reinstall dataset-fashion-mnist."):
+        return Source("Debian package", DEBIAN, SHA256[name], "Reinstall dataset-fashion-mnist.")
+    return _cache(name) if all(_path(_cache_folder(name), file) for file in FILES) else None
+
+
+def _own_folder(folder: Path) -> Source:
+    if not folder.is_dir():
+        names = ", ".join(SHA256)
+        raise ValueError(f"no data set {str(folder)!r}: choose from {names}, or name a folder")
+    remedy = "It must hold the four IDX files of a data set, raw or as .gz."
+    if not _holds_all(folder, remedy):
+        raise FileNotFoundError(f"{folder} holds none of {', '.join(FILES)}. {remedy}")
+    return Source("folder", folder, {}, "Replace it with an intact copy.")
+
+
+def _on_this_machine(name: str | os.PathLike[str]) -> Source:
+    source = _locate(name)
+    if source is None:
+        raise FileNotFoundError(f"{name} is not on this machine. {_advice(str(name))}")
+    return source
+
+
+def _download_or_embedded(name: str) -> Source:
+    global _embedded_instead
+    if not _embedded_instead or name != "mnist":
+        _say(f"downloading {name} to {_cache_folder(name)}")
+        try:
+            fetch(name)
+            return _cache(name)
+        except OSError as error:
+            if name != "mnist":
+                raise FileNotFoundError(f"{error}. {_advice(name)}") from error
+            _embedded_instead = True
+            _say(
+                f"{error}. Using the embedded subset: 10,000 training and 2,000 test digits. "
+                f"{_advice(name)}"
+            )
+    return _embedded()
+
+
+def _advice(name: str) -> str:
+    fetch_it = {
+        "mnist": "run `minigan data fetch`",
+        "fashion-mnist": "run `minigan data fetch fashion-mnist` or install dataset-fashion-mnist (Debian)",
+    }[name]
+    return (
+        f"To have all of it, {fetch_it} (with a network connection), "
+        f"or set MINIGAN_DATA to a folder with the four files in {name}/."
+    )
+
+
+def _cache_folder(name: str) -> Path:
+    return Path(pooch.os_cache("minigan"), name)
+
+
+def _cache(name: str) -> Source:
+    remedy = "Delete it: it is downloaded again when it is needed."
+    return Source("cache", _cache_folder(name), SHA256[name], remedy)
+
+
+def _embedded() -> Source:
+    folder = files("minigan.data") / "mnist_mini"
+    return Source("embedded", folder, SHA256["mnist-mini"], "Reinstall minigan.")
+
+
+def _holds_all(folder: Path, remedy: str) -> bool:
+    """Whether the four files are there; some but not all is an error."""
+    missing = [file for file in FILES if _path(folder, file) is None]
+    if 0 < len(missing) < len(FILES):
+        raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}. {remedy}")
+    return not missing
+
+
+def _path(folder: Traversable, file: str) -> Traversable | None:
+    # The .gz comes first, because a download puts it beside a raw file that is damaged.
+    return next((p for p in (folder / (file + ".gz"), folder / file) if p.is_file()), None)
+
+
+@cache  # each message once per process
+def _say(message: str) -> None:
+    print(f"minigan: {message}", file=sys.stderr)
+
+
+# What is in them
+
+
+def _content(source: Source, file: str) -> bytes:
+    """The decompressed bytes of a file."""
+    path = _path(source.folder, file)
+    if path is None:
+        raise FileNotFoundError(f"{source.folder} lacks {file}. {source.remedy}")
+    content = path.read_bytes()
+    return gunzip(content) if path.name.endswith(".gz") else content
+
+
+def _check(raw: bytes, file: str, sha256: str | None) -> Bytes:
+    """The array in a file's bytes; its structure is checked first, then the SHA-256."""
+    array = decode(raw, (28, 28) if "images" in file else ())
+    digest = hashlib.sha256(raw).hexdigest()
+    if sha256 and digest != sha256:
+        raise ValueError(
+            f"found SHA-256 {digest}, expected {sha256}: "
+            "the structure is right, but the content is altered or another data set's"
+        )
+    return array
+
+
+def _check_gzipped(content: bytes, file: str, sha256: str) -> None:
+    _check(gunzip(content), file, sha256)
+
+
+def _read_split(source: Source, split: str) -> tuple[Bytes, Bytes]:
+    arrays = []
+    for file in SPLITS[split]:
+        try:
+            arrays.append(_check(_content(source, file), file, source.sha256.get(file)))
+        except ValueError as error:
+            where = _path(source.folder, file)
+            raise ValueError(f"{where}: {error}. {source.remedy}") from error
+    images, labels = arrays
+    if len(images) != len(labels):
+        raise ValueError(
+            f"{source.folder}: found {len(images)} images in {SPLITS[split][0]} but {len(labels)} "
+            f"labels in {SPLITS[split][1]}, expected as many. {source.remedy}"
+        )
+    return images, labels
+
+
+def _describe(source: Source, file: str) -> FileInfo:
+    raw, problem = None, ""
+    try:
+        raw = _content(source, file)
+        _check(raw, file, source.sha256.get(file))
+    except (OSError, ValueError) as error:
+        problem = str(error)
+    size, sha256 = (None, None) if raw is None else (len(raw), hashlib.sha256(raw).hexdigest())
+    return FileInfo(file, source.kind, str(_path(source.folder, file)), size, sha256, problem)
