@@ -20,6 +20,7 @@ import itertools
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -480,6 +481,9 @@ def _walk(grads: dict[Node, Tensor], targets: set[Node], create_graph: bool) -> 
             part = vjp(g) if vjp.__code__.co_argcount == 1 else vjp(g, node.output())
             _check_gradient(f"vjp of {node.op}", part, parent)
             if parent not in grads:
+                # One reference is the argument of getrefcount and one is ours: nobody else has it.
+                if not create_graph and getrefcount(part) == 2 and getrefcount(part.data) == 2:
+                    owned.add(parent)
                 grads[parent] = part
             elif parent in owned:
                 backend.xp.add(grads[parent].data, part.data, out=grads[parent].data)

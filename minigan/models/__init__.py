@@ -1,5 +1,9 @@
 """Layer 5: the models, one short file each."""
 
+from minigan.models.gan import GAN
 from minigan.models.mlp_gan import MLPGAN
 
-__all__ = ["MLPGAN"]
+__all__ = ["GAN", "MLPGAN", "MODELS"]
+
+#: By name, for the command line and for a run's config.json.
+MODELS: dict[str, type[GAN]] = {model.name: model for model in (MLPGAN,)}

@@ -1,0 +1,5 @@
+"""``python -m minigan`` is the ``minigan`` command."""
+
+from minigan.cli import main
+
+main()

@@ -1,0 +1,368 @@
+"""Layer 7: the commands. A user's mistake is one line and exit code 2, a failed run one and 1."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import numpy
+from click.core import ParameterSource
+
+import minigan
+from minigan import backend, data, plotting
+from minigan.checkpoint import DamagedFileError, Run
+from minigan.losses import OBJECTIVES
+from minigan.models import GAN, MODELS
+from minigan.training import DivergedError, Trainer, fit
+
+DATA_NAMES = ("mnist", "mnist-mini", "fashion-mnist")
+
+
+class FailedError(click.ClickException):
+    """A run that failed, rather than a call that was wrong."""
+
+    exit_code = 1
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(minigan.__version__, prog_name="minigan")
+def cli() -> None:
+    """Generative adversarial networks, from the arithmetic up.
+
+    \b
+    minigan train mlp             train a GAN on MNIST, into runs/mlp
+    minigan sample runs/mlp       draw new digits from it
+    """
+
+
+# --- train ----------------------------------------------------------------------------------------
+
+_at_least_1 = click.IntRange(min=1)
+
+
+@cli.command()
+@click.argument("model", type=click.Choice(list(MODELS)))
+@click.option(
+    "--loss",
+    type=click.Choice(list(OBJECTIVES)),
+    default="non_saturating",
+    show_default=True,
+    help="What the generator minimises.",
+)
+@click.option(
+    "--data",
+    "data_name",
+    default="mnist",
+    show_default=True,
+    metavar="|".join((*DATA_NAMES, "PATH")),
+    help="A data set by name, or a folder with four IDX files.",
+)
+@click.option("--epochs", type=_at_least_1, help="Passes over the data in all.")
+@click.option("--steps", type=_at_least_1, help="Steps in all, in place of --epochs.")
+@click.option("--batch-size", type=click.IntRange(min=2), help="Of each player's batch.")
+@click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Of both Adams.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of every random number in the run.",
+)
+@click.option(
+    "--backend",
+    "backend_name",
+    type=click.Choice(["numpy", "cupy", "auto"]),
+    envvar="MINIGAN_BACKEND",
+    default="numpy",
+    show_default=True,
+    help="Where the arrays live.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The run's directory. [runs/MODEL]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, from its checkpoint.")
+@click.pass_context
+def train(
+    context: click.Context,
+    model: str,
+    loss: str,
+    data_name: str,
+    epochs: int | None,
+    steps: int | None,
+    batch_size: int | None,
+    lr: float | None,
+    seed: int,
+    backend_name: str,
+    out: Path | None,
+    resume: bool,
+) -> None:
+    """Train MODEL and write pictures, curves, weights and checkpoints to a directory.
+
+    Ctrl-C saves; --resume goes on from there, to the same bytes as a run that was never stopped.
+    """
+    if epochs is not None and steps is not None:
+        raise click.UsageError("--epochs and --steps both say how long; give one of them")
+    defaults = MODELS[model].defaults
+    asked: dict[str, Any] = {
+        "model": model,
+        "loss": loss,
+        "data": data_name,
+        "epochs": epochs,
+        "steps": steps,
+        "batch_size": batch_size if batch_size is not None else defaults["batch_size"],
+        "lr": lr if lr is not None else defaults["lr"],
+        "seed": seed,
+    }
+    if epochs is None and steps is None:
+        asked["epochs"] = defaults["epochs"]
+    out = out or Path("runs") / model
+    _use_backend(backend_name)
+
+    if resume:
+        run = Run.open(out)
+        _merge_into(run.config, asked, context)
+        asked = run.config["arguments"]
+    images, labels = data.load(asked["data"])
+    fingerprint = data.fingerprint(images, labels)
+
+    backend.manual_seed(asked["seed"])
+    gan = MODELS[model]()
+    trainer = Trainer(
+        gan,
+        images,
+        OBJECTIVES[asked["loss"]],
+        batch_size=asked["batch_size"],
+        lr=asked["lr"],
+    )
+    if resume:
+        if run.config["data_sha256"] != fingerprint:
+            raise click.UsageError(
+                f"{out} was trained on other data ({run.config['data_sha256'][:12]}…, "
+                f"{asked['data']} is now {fingerprint[:12]}…)"
+            )
+        _load_state(run, trainer)
+        run.save_config()
+    else:
+        config = {
+            "model": model,
+            "arguments": asked,
+            "backend": backend.name(),
+            "data_sha256": fingerprint,
+            "data_images": len(images),
+            "versions": {
+                "minigan": minigan.__version__,
+                "numpy": numpy.__version__,
+                "python": platform.python_version(),
+            },
+        }
+        try:
+            run = Run.create(out, config)
+        except FileExistsError as error:
+            raise click.UsageError(
+                f"{error}; choose another --out, or go on with it by --resume"
+            ) from error
+
+    total = asked["steps"] or asked["epochs"] * trainer.steps_per_epoch
+    click.echo(
+        f"{model} on {len(images):,} images, {loss}, seed {asked['seed']}, "
+        f"steps {trainer.steps_done:,} to {total:,}, into {out}",
+        err=True,
+    )
+
+    def draw(epoch: int) -> None:
+        pictures = gan.generate(trainer.fixed_latents)
+        plotting.save_grid(pictures, run.path / "samples" / f"epoch_{epoch:04d}.png")
+
+    try:
+        fit(trainer, total, run, draw)
+    except DivergedError as error:
+        last = f"the last good checkpoint is {run.checkpoint_path}"
+        none = "there is no checkpoint yet"
+        raise FailedError(
+            f"{error}; {last if run.checkpoint_path.exists() else none}. A smaller --lr may help"
+        ) from error
+    if trainer.steps_done < total:
+        command = f"minigan train {model} --out {out} --resume"
+        click.echo(f"stopped and saved at step {trainer.steps_done:,}; go on with: {command}")
+        context.exit(130)
+    frames = sorted((run.path / "samples").glob("epoch_*.png"))
+    if total % trainer.steps_per_epoch:
+        draw(total // trainer.steps_per_epoch + 1)
+        frames = sorted((run.path / "samples").glob("epoch_*.png"))
+    plotting.save_curves(run.rows("history.csv"), run.path / "curves.png", _title(run))
+    plotting.save_animation(frames, run.path / "training.gif")
+    click.echo(f"done: {frames[-1]}")
+
+
+def _use_backend(name: str) -> None:
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            backend.set_backend(name)
+    except RuntimeError as error:
+        raise click.UsageError(str(error)) from error
+    for warning in caught:
+        click.echo(f"minigan: {warning.message}", err=True)
+
+
+def _merge_into(config: dict[str, Any], asked: dict[str, Any], context: click.Context) -> None:
+    """Check what was asked for against a run's arguments; only the length may grow."""
+    stored = config["arguments"]
+    given = {
+        name
+        for name in asked
+        if context.get_parameter_source("data_name" if name == "data" else name)
+        is ParameterSource.COMMANDLINE
+    }
+    for name in sorted(given - {"epochs", "steps"}):
+        if asked[name] != stored[name]:
+            raise click.UsageError(
+                f"the run was made with {name} {stored[name]!r}, not {asked[name]!r}; "
+                "--resume changes nothing but a larger --epochs or --steps"
+            )
+    for name, other in (("epochs", "steps"), ("steps", "epochs")):
+        if name not in given:
+            continue
+        if stored[name] is None:
+            raise click.UsageError(f"the run counts {other}; give a larger --{other}")
+        if asked[name] < stored[name]:
+            raise click.UsageError(
+                f"the run was made for {stored[name]} {name}; --{name} {asked[name]} is fewer"
+            )
+        stored[name] = asked[name]
+
+
+def _load_state(run: Run, trainer: Trainer) -> None:
+    tensors, info, warning = run.load_checkpoint()
+    if warning:
+        click.echo(f"minigan: {warning}", err=True)
+    if info["backend"] != backend.name():
+        click.echo(
+            f"minigan: the checkpoint was made on {info['backend']}, this is {backend.name()}: "
+            "the same draws, but other rounding",
+            err=True,
+        )
+    try:
+        trainer.load_state(tensors, info)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFileError(f"{run.checkpoint_path}: not this run's state ({error})") from error
+    run.forget_after(trainer.steps_done)
+
+
+def _title(run: Run) -> str:
+    asked = run.config["arguments"]
+    return f"{asked['model']}, {asked['loss']}, {asked['data']}, seed {asked['seed']}"
+
+
+# --- sample ---------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("-n", "n", type=_at_least_1, default=64, show_default=True, help="How many digits.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the latents."
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("grid.png"),
+    show_default=True,
+    help="A picture (.png), or the arrays (.npz: images, uint8 (N, 28, 28)).",
+)
+def sample(run_path: Path, n: int, seed: int, out: Path) -> None:
+    """Draw new digits with the generator of the run in the directory RUN."""
+    if out.suffix not in (".png", ".npz"):
+        raise click.UsageError(f"-o {out}: expected a name that ends in .png or .npz")
+    images = load_model(Run.open(run_path)).sample(n, seed)
+    if out.suffix == ".npz":
+        numpy.savez_compressed(out, images=images)
+    else:
+        plotting.save_grid(images, out)
+    click.echo(out)
+
+
+def load_model(run: Run) -> GAN:
+    """The model of a run, with its generator's and its discriminator's last weights."""
+    try:
+        model = MODELS[run.config["model"]]()
+    except KeyError as error:
+        raise DamagedFileError(f"{run.path / 'config.json'}: unknown model {error}") from error
+    run.load_weights("generator", model.generator)
+    run.load_weights("discriminator", model.discriminator)
+    return model
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+@cli.group("data")
+def data_group() -> None:
+    """Find, check or download the data sets (mnist, mnist-mini, fashion-mnist, or a folder)."""
+
+
+_name = click.argument("name", default="mnist")
+
+
+@data_group.command("info")
+@_name
+def data_info(name: str) -> None:
+    """Say which files NAME would be read from, without downloading."""
+    for file in data.info(name):
+        state = "ok" if file.ok else file.problem
+        size = "-" if file.bytes is None else f"{file.bytes:,}"
+        click.echo(f"{file.file}\n  {file.kind}: {file.path}\n  {size} bytes, {state}")
+
+
+@data_group.command("verify")
+@_name
+def data_verify(name: str) -> None:
+    """Read the files of NAME and check them by their SHA-256."""
+    source = data.verify(name)
+    click.echo(f"{name}: all four files are intact ({source.kind}: {source.folder})")
+
+
+@data_group.command("fetch")
+@_name
+def data_fetch(name: str) -> None:
+    """Download NAME into the cache folder."""
+    click.echo(data.fetch(name))
+
+
+# --- bench ----------------------------------------------------------------------------------------
+
+
+@cli.command()
+def bench() -> None:
+    """Time this machine's training steps, against what else is installed."""
+    from minigan import bench as benchmark
+
+    benchmark.main()
+
+
+def main() -> NoReturn:
+    """The entry point: every foreseen error becomes one line on stderr and an exit code."""
+    sys.exit(_run(lambda: cli.main(prog_name="minigan", standalone_mode=False)))
+
+
+def _run(command: Callable[[], Any]) -> int:
+    try:
+        result = command()
+    except click.ClickException as error:
+        message, code = error.format_message(), error.exit_code
+    except click.Abort:
+        message, code = "stopped", 130
+    except (DamagedFileError, MemoryError, ConnectionError) as error:
+        message, code = str(error) or "out of memory", 1
+    except (ValueError, TypeError, FileNotFoundError, NotADirectoryError) as error:
+        message, code = str(error), 2
+    except OSError as error:
+        message, code = str(error), 1
+    else:
+        return result if isinstance(result, int) else 0
+    click.echo(f"minigan: {' '.join(message.split())}", err=True)
+    return code

@@ -1,0 +1,99 @@
+"""Layer 6: pictures of a run: grids of samples, training curves, an animation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+__all__ = ["grid", "save_animation", "save_curves", "save_grid"]
+
+# Okabe and Ito's colours, told apart by readers with any kind of colour vision.
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#7f7f7f"
+
+
+def grid(images: numpy.ndarray, columns: int | None = None, gap: int = 2) -> numpy.ndarray:
+    """Pictures, uint8 (n, h, w), side by side on one uint8 canvas, row by row.
+
+    Args:
+        columns: about √n by default.
+        gap: pixels of mid-grey between the pictures and around them.
+    """
+    n, h, w = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    canvas = numpy.full((rows * (h + gap) + gap, columns * (w + gap) + gap), 96, dtype="uint8")
+    for i, image in enumerate(images):
+        top, left = gap + (i // columns) * (h + gap), gap + (i % columns) * (w + gap)
+        canvas[top : top + h, left : left + w] = image
+    return canvas
+
+
+def _enlarged(canvas: numpy.ndarray, scale: int) -> Image.Image:
+    """Each pixel as a sharp square of scale × scale."""
+    return Image.fromarray(canvas.repeat(scale, axis=0).repeat(scale, axis=1))
+
+
+def save_grid(images: numpy.ndarray, path: Path, columns: int | None = None) -> None:
+    """Write :func:`grid` as a PNG, three screen pixels to a pixel, without a clock in it."""
+    _enlarged(grid(images, columns), 3).save(path, format="PNG")
+
+
+def save_animation(frames: Sequence[Path], path: Path, most: int = 60) -> None:
+    """Write PNGs as a looping GIF of at most ``most`` frames, the last one held longest."""
+    if not frames:
+        return
+    stride = max(1, math.ceil(len(frames) / most))
+    chosen = list(frames[::-stride][::-1])
+    pictures = []
+    for frame in chosen:
+        with Image.open(frame) as image:
+            pictures.append(image.resize((image.width * 2 // 3, image.height * 2 // 3), 0))
+    durations = [120] * (len(pictures) - 1) + [1500]
+    pictures[0].save(
+        path,
+        format="GIF",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=durations,
+        loop=0,
+    )
+
+
+def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
+    """Write losses, D's answers and gradient norms over the steps as one PNG.
+
+    ``rows`` are those of history.csv. The grey lines are where a perfect generator would put each
+    curve: D = ½ everywhere, so L_D = 2 log 2 and the non-saturating L_G = log 2.
+    """
+    steps = [row["step"] for row in rows]
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    losses, answers, norms = figure.subplots(1, 3)
+
+    losses.axhline(2 * math.log(2), color=GREY, lw=0.8)
+    losses.plot(steps, [row["d_loss"] for row in rows], color=BLUE, lw=1, label="discriminator")
+    losses.plot(steps, [row["g_loss"] for row in rows], color=ORANGE, lw=1, label="generator")
+    losses.set(title="losses", xlabel="step", ylabel="nats")
+
+    answers.axhline(0.5, color=GREY, lw=0.8)
+    answers.plot(steps, [row["d_real"] for row in rows], color=BLUE, lw=1, label="on data")
+    answers.plot(steps, [row["d_fake"] for row in rows], color=ORANGE, lw=1, label="on samples")
+    answers.set(title="mean answer σ(D) of the discriminator", xlabel="step", ylim=(0, 1))
+    answers.set(ylabel="probability “real”")
+
+    norms.plot(steps, [row["d_grad_norm"] for row in rows], color=BLUE, lw=1, label="discriminator")
+    norms.plot(steps, [row["g_grad_norm"] for row in rows], color=ORANGE, lw=1, label="generator")
+    norms.set(title="gradient norms", xlabel="step", ylabel="‖gradient‖₂", yscale="log")
+
+    for axes in (losses, answers, norms):
+        axes.legend(frameon=False, fontsize=8)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=120, metadata={"Software": None})

@@ -1,0 +1,331 @@
+"""Layer 6: the adversarial game, one step at a time, and the loop around it.
+
+    D's step:   minimise L_D(D(x), D(G(z)))  over D, with G held fixed
+    G's step:   minimise L_G(D(G(z)))        over G, with D held fixed
+
+(Goodfellow et al. 2014, algorithm 1, with one D step per G step; the losses are an Objective.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy
+from tqdm.auto import tqdm as auto_tqdm
+from tqdm.std import tqdm as plain_tqdm
+
+from minigan import backend
+from minigan.autograd import Tensor, no_grad
+from minigan.backend import Array
+from minigan.checkpoint import Arrays, Run
+from minigan.functional import sigmoid
+from minigan.losses import Objective
+from minigan.models import GAN
+from minigan.models.gan import to_tanh_range
+from minigan.nn import Module
+from minigan.optim import Adam, Optimizer
+
+__all__ = [
+    "DivergedError",
+    "Trainer",
+    "discriminator_step",
+    "fit",
+    "generator_step",
+    "progress",
+]
+
+#: Steps between two rows of history.csv; between them nothing is fetched from the device.
+LOG_EVERY = 50
+#: Pictures in the grid that is drawn from the same latents after every epoch.
+FIXED = 64
+
+
+class DivergedError(RuntimeError):
+    """A loss became infinite or NaN; the message says at which step and what is left."""
+
+
+# --- The two steps --------------------------------------------------------------------------------
+
+
+def discriminator_step(
+    generator: Module,
+    discriminator: Module,
+    objective: Objective,
+    optimizer: Optimizer,
+    real: Tensor,
+    z: Tensor,
+) -> dict[str, Tensor]:
+    """One step of D on a batch of data and a batch of samples: its loss, and what D answered."""
+    with no_grad():  # D's step sends no gradient into G
+        fake = generator(z)
+    real_logits = discriminator(real)
+    fake_logits = discriminator(fake)  # a batch of its own: batch norm must not mix the two
+    loss = objective.discriminator(real_logits, fake_logits)
+
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    with no_grad():
+        return {
+            "d_loss": loss.detach(),
+            "d_real": sigmoid(real_logits).mean(),
+            "d_fake": sigmoid(fake_logits).mean(),
+        }
+
+
+def generator_step(
+    generator: Module,
+    discriminator: Module,
+    objective: Objective,
+    optimizer: Optimizer,
+    z: Tensor,
+) -> dict[str, Tensor]:
+    """One step of G on a batch of its samples, as D judges them: its loss."""
+    fake_logits = discriminator(generator(z))
+    loss = objective.generator(fake_logits)
+
+    optimizer.zero_grad()
+    loss.backward(inputs=optimizer.params)  # through D, but D's own gradients are not computed
+    optimizer.step()
+    return {"g_loss": loss.detach()}
+
+
+# --- The loop -------------------------------------------------------------------------------------
+
+
+class Trainer:
+    """A model, its two optimisers and its place in the data: all that a run is made of.
+
+    Args:
+        model: what is trained.
+        images: uint8 (N, 28, 28).
+        objective: the game, from minigan.losses.
+        batch_size: of each player's batch; at most N. The last, incomplete batch is dropped.
+        lr: of both Adams, whose betas are (0.5, 0.999) (Radford et al. 2016, section 4).
+    """
+
+    def __init__(
+        self,
+        model: GAN,
+        images: numpy.ndarray,
+        objective: Objective,
+        *,
+        batch_size: int = 128,
+        lr: float = 2e-4,
+    ):
+        if not 2 <= batch_size <= len(images):
+            raise ValueError(
+                f"batch_size must lie between 2 and the {len(images)} images, got {batch_size}"
+            )
+        self.model, self.images, self.objective = model, images, objective
+        self.batch_size = batch_size
+        self.optimizers = {
+            "discriminator": Adam(model.discriminator.parameters(), lr, (0.5, 0.999)),
+            "generator": Adam(model.generator.parameters(), lr, (0.5, 0.999)),
+        }
+        self.fixed_latents = model.latents(FIXED)
+        self.steps_done = 0
+        self._first_bad = backend.xp.asarray(numpy.iinfo("int64").max)
+        self._start_epoch()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.images) // self.batch_size
+
+    def _start_epoch(self) -> None:
+        shuffle = backend.stream("shuffle")
+        self._shuffle_before = shuffle.bit_generator.state
+        self._order = shuffle.permutation(len(self.images))
+
+    def next_batch(self) -> Tensor:
+        """The next batch of data, float32 (batch_size, 1, 28, 28) in [−1, 1], on the device."""
+        position = self.steps_done % self.steps_per_epoch
+        if position == 0 and self.steps_done > 0:
+            self._start_epoch()
+        chosen = self._order[position * self.batch_size : (position + 1) * self.batch_size]
+        return Tensor(backend.asarray(to_tanh_range(self.images[chosen])[:, None]))
+
+    def step(self) -> dict[str, Tensor]:
+        """D's step, then G's, each with fresh latents; 0-d Tensors, still on the device."""
+        model, z = self.model, self.model.latents
+        players = (model.generator, model.discriminator, self.objective)
+        real = self.next_batch()
+        measured = discriminator_step(
+            *players, self.optimizers["discriminator"], real, z(self.batch_size)
+        )
+        measured |= generator_step(*players, self.optimizers["generator"], z(self.batch_size))
+        self.steps_done += 1
+        finite = backend.xp.isfinite(measured["d_loss"].data + measured["g_loss"].data)
+        bad_now = backend.xp.where(finite, numpy.iinfo("int64").max, self.steps_done)
+        self._first_bad = backend.xp.minimum(self._first_bad, bad_now)
+        return measured
+
+    def fetch(self, measured: dict[str, Tensor]) -> dict[str, float]:
+        """A row of history.csv: what a step measured and the norms of both gradients, on the host.
+
+        Raises DivergedError if a loss was not finite at any step so far.
+        """
+        values = {name: t.data for name, t in measured.items()}
+        for player, optimizer in self.optimizers.items():
+            values[f"{player[0]}_grad_norm"] = _norm(optimizer.params)
+        values["first_bad"] = self._first_bad.astype("float64")
+        stacked = backend.xp.stack([v.astype("float64") for v in values.values()])
+        row = dict(zip(values, backend.to_host(stacked).tolist(), strict=True))
+        if (step := int(row.pop("first_bad"))) <= self.steps_done:
+            raise DivergedError(self._diverged(step))
+        epoch = self.steps_done / self.steps_per_epoch
+        return {"step": self.steps_done, "epoch": round(epoch, 4), **row}
+
+    def _diverged(self, step: int) -> str:
+        for player in self.optimizers:
+            for name, p in getattr(self.model, player).named_parameters():
+                if not numpy.isfinite(p.numpy()).all():
+                    return f"a loss is not finite at step {step}, nor is {player}.{name} by now"
+        return f"a loss is not finite at step {step}"
+
+    # What a checkpoint holds
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        """Everything the next step depends on: (arrays by name, JSON-able values)."""
+        tensors = {"fixed_latents": self.fixed_latents.numpy()}
+        for part, state in self._parts().items():
+            tensors |= {f"{part}.{k}": v.numpy() for k, v in state.state_dict().items()}
+        rng = backend.rng_state() | {"shuffle": self._shuffle_before}
+        return tensors, {"steps_done": self.steps_done, "rng": rng, "backend": backend.name()}
+
+    def load_state(self, tensors: Arrays, info: dict[str, Any]) -> None:
+        """Go on from a :meth:`state`."""
+        for part, owner in self._parts().items():
+            prefix = part + "."
+            owner.load_state_dict(
+                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            )
+        self.fixed_latents = Tensor(backend.asarray(tensors["fixed_latents"]))
+        self.steps_done = int(info["steps_done"])
+        backend.set_rng_state(info["rng"])
+        self._start_epoch()
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "generator": self.model.generator,
+            "discriminator": self.model.discriminator,
+            "optimizer.generator": self.optimizers["generator"],
+            "optimizer.discriminator": self.optimizers["discriminator"],
+        }
+
+
+def _norm(params: Iterable[Tensor]) -> Array:
+    """The Euclidean norm of all gradients together, on the device."""
+    squares = [(p.grad.data**2).sum() for p in params if p.grad is not None]
+    return backend.xp.sqrt(sum(squares))
+
+
+def fit(
+    trainer: Trainer,
+    steps: int,
+    run: Run | None = None,
+    on_epoch: Callable[[int], None] | None = None,
+) -> list[dict[str, float]]:
+    """Train until ``steps`` steps are done in all, or until SIGINT or SIGTERM asks to stop.
+
+    Args:
+        trainer: fresh, or with a loaded state.
+        steps: the total; ``trainer.steps_done`` says afterwards how many there were.
+        run: where rows, weights and checkpoints go: after each epoch, at the end, at a stop.
+        on_epoch: called with the number of finished epochs, before the checkpoint; also with 0
+            before the first step.
+
+    Returns:
+        The rows of history.csv that were logged here.
+    """
+    rows: list[dict[str, float]] = []
+    start, start_step = time.perf_counter(), trainer.steps_done
+    per_epoch = trainer.steps_per_epoch
+
+    def save() -> None:
+        if run is not None:
+            tensors, info = trainer.state()
+            run.save_weights("generator", trainer.model.generator)
+            run.save_weights("discriminator", trainer.model.discriminator)
+            run.save_checkpoint(tensors, info)
+
+    if start_step == 0 and on_epoch is not None:
+        on_epoch(0)
+    with (
+        numpy.errstate(over="ignore", invalid="ignore"),  # fetch() finds and names what they mean
+        _stop_requested() as stopping,
+        progress(steps, start_step) as bar,
+    ):
+        while trainer.steps_done < steps and not stopping.is_set():
+            measured = trainer.step()
+            done = trainer.steps_done
+            epoch_ends = done % per_epoch == 0
+            if done % LOG_EVERY == 0 or done == steps or epoch_ends:
+                row = trainer.fetch(measured)
+                rows.append(row)
+                bar.set_postfix(
+                    {k: f"{row[k]:.3f}" for k in ("d_loss", "g_loss")}, refresh=False
+                )
+                if run is not None:
+                    run.append("history.csv", row)
+                    seconds = time.perf_counter() - start
+                    rate = (done - start_step) / seconds
+                    run.append(
+                        "timing.csv",
+                        {"step": done, "seconds": round(seconds, 3), "rate": round(rate, 3)},
+                    )
+            bar.update()
+            if epoch_ends:
+                if on_epoch is not None:
+                    on_epoch(done // per_epoch)
+                save()
+        if trainer.steps_done > start_step and trainer.steps_done % per_epoch != 0:
+            trainer.fetch(measured)  # a checkpoint must not hold what has diverged
+            save()
+    return rows
+
+
+@contextlib.contextmanager
+def _stop_requested() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that a step is never torn in two."""
+    event = threading.Event()
+    previous: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # others cannot set handlers
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            previous[signum] = signal.signal(signum, lambda *_: event.set())
+    try:
+        yield event
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+class _LogLines(plain_tqdm):  # type: ignore[type-arg]
+    """Progress for a log file: whole lines, one every half minute, nothing overwritten."""
+
+    def __init__(self, **options: Any):
+        super().__init__(mininterval=30.0, maxinterval=math.inf, ascii=True, ncols=100, **options)
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        self.fp.write(f"{msg or self}\n")
+        self.fp.flush()
+        return True
+
+    def close(self) -> None:
+        if not self.disable:
+            self.disable = True
+            self.display()
+
+
+def progress(total: int, initial: int = 0) -> Any:
+    """A progress bar in steps, with rate and time left: on a terminal, in a notebook, in a log."""
+    if sys.stderr.isatty() or "ipykernel" in sys.modules:
+        return auto_tqdm(total=total, initial=initial, unit="step", dynamic_ncols=True)
+    return _LogLines(total=total, initial=initial, unit="step")
