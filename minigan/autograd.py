@@ -21,19 +21,17 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from sys import getrefcount
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
 from minigan import backend
 from minigan.backend import Array
 
-__all__ = ["Node", "Tensor", "as_tensor", "grad", "is_recording", "no_grad", "record", "recording", "tensor"]
-
 #: ``vjp(g)``, or ``vjp(g, out)`` where the derivative is cheapest written with the op's own output.
 VJP = Callable[..., "Tensor"]
 #: What an operator takes on its other side.
-Operand = Any
+Operand: TypeAlias = "Tensor | float | Any"
 
 # One clock for the whole process: it numbers operations as they are recorded and in-place writes as
 # they happen, so "was this array overwritten after that operation saved it?" compares two numbers.
@@ -78,8 +76,8 @@ class Node:
         order: when it was recorded. Inputs come before what uses them, so descending order is a
             topological order of the backward walk.
         shape, dtype: those of the value it stands for, and so those of its gradient.
-        value: the output array, kept only where a VJP asks for it. (The node never holds the
-            output *Tensor*, which holds the node: that would be a cycle.)
+        value: the output array and its stamp, kept only where a VJP asks for the output. (The
+            node never holds the output *Tensor*, which holds the node: that would be a cycle.)
         leaf: a weak reference to the Tensor of a leaf, whose ``.grad`` collects gradients.
     """
 
@@ -94,26 +92,29 @@ class Node:
         self.order = next(_clock)
         self.shape = value.shape
         self.dtype = value.dtype
-        self.value = None
+        self.value: tuple[Array, list[int]] | None = None
         self.leaf = None
 
     def output(self) -> Tensor:
         """The operation's output as a Tensor of the graph, made anew from the kept array."""
-        out = Tensor(self.value)
-        out._node = self
+        assert self.value is not None
+        out = Tensor(self.value[0])
+        out._node, out._stamp = self, self.value[1]
         return out
 
-    def check_saved(self) -> None:
-        """Raise if a Tensor that a VJP holds on to was overwritten since this op was recorded."""
-        for _, vjp in self.edges or ():
-            for cell in vjp.__closure__ or ():
-                stamp = getattr(cell.cell_contents, "_stamp", None)
-                if stamp is not None and stamp[0] > self.order:
-                    raise RuntimeError(
-                        f"{self.op}: a tensor of shape {cell.cell_contents.shape} that its gradient"
-                        " needs was changed in place after the forward pass (by an optimizer step"
-                        " or a load); run the forward pass again before this backward"
-                    )
+    def apply(self, vjp: VJP, g: Tensor) -> Tensor:
+        """One VJP of this operation, with what it holds and what it returns checked."""
+        held = [cell.cell_contents for cell in vjp.__closure__ or ()]
+        if vjp.__code__.co_argcount == 2:
+            held.append(out := self.output())
+        for tensor in held:
+            if isinstance(tensor, Tensor) and tensor._stamp[0] > self.order:
+                raise RuntimeError(
+                    f"{self.op}: a tensor of shape {tensor.shape} that its gradient needs was "
+                    "changed in place after the forward pass (by an optimizer step or a load); "
+                    "run the forward pass again before this backward"
+                )
+        return vjp(g) if vjp.__code__.co_argcount == 1 else vjp(g, out)
 
 
 class Tensor:
@@ -135,7 +136,7 @@ class Tensor:
     data: Array
     grad: Tensor | None
     _node: Node | None
-    _stamp: list[int] | None
+    _stamp: list[int]
 
     def __init__(self, data: Array, requires_grad: bool = False):
         if not isinstance(data, backend.xp.ndarray):
@@ -200,11 +201,11 @@ class Tensor:
         out._stamp = self._stamp
         return out
 
-    def numpy(self) -> numpy.ndarray:
+    def numpy(self) -> Array:
         """A NumPy copy in host memory, also of a tensor that requires gradients."""
         return backend.to_host(self.data)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
             raise ValueError("a Tensor becomes a NumPy array only by copying it")
         return self.numpy().astype(dtype or self.dtype, copy=False)
@@ -231,13 +232,10 @@ class Tensor:
 
     def mark_written(self) -> None:
         """Say that ``data`` was overwritten in place; whoever does that must call this."""
-        if self._stamp is not None:
-            self._stamp[0] = next(_clock)
+        self._stamp[0] = next(_clock)
 
-    def backward(
-        self, gradient: Any = None, *, inputs: Iterable[Tensor] | None = None
-    ) -> None:
-        """Add ∂self/∂leaf to the ``.grad`` of the leaves (or of ``inputs`` alone) and free the graph.
+    def backward(self, gradient: Any = None, *, inputs: Iterable[Tensor] | None = None) -> None:
+        """Add ∂self/∂leaf to the ``.grad`` of every leaf (or of ``inputs``), and free the graph.
 
         Args:
             gradient: the incoming gradient, of self's shape; may be left out for a scalar.
@@ -245,7 +243,7 @@ class Tensor:
         """
         if self._node is None:
             raise RuntimeError("backward: this tensor does not depend on any that requires_grad")
-        leaves = list(inputs) if inputs is not None else _leaves_below(self._node)
+        leaves = _leaves_below(self._node) if inputs is None else list(dict.fromkeys(inputs))
         seed = _seed(self, gradient)
         taken = {id(seed.data)}
         for leaf, g in zip(leaves, grad(self, leaves, seed), strict=True):
@@ -260,6 +258,9 @@ class Tensor:
         if not self.shape:
             raise TypeError("len() of a 0-d tensor")
         return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
 
     def __bool__(self) -> bool:
         if self.size != 1:
@@ -281,42 +282,26 @@ class Tensor:
         dtype = "" if self.dtype == "float32" else f", dtype={self.dtype}"
         return f"tensor({body}{dtype}{origin if self.requires_grad else ''})"
 
-    if TYPE_CHECKING:  # bound to functions of minigan.ops in minigan/functional.py
+    if TYPE_CHECKING:  # what minigan/functional.py binds to functions of minigan.ops
         T: Tensor
 
-        def __add__(self, other: Operand) -> Tensor: ...
-        def __radd__(self, other: Operand) -> Tensor: ...
-        def __sub__(self, other: Operand) -> Tensor: ...
-        def __rsub__(self, other: Operand) -> Tensor: ...
-        def __mul__(self, other: Operand) -> Tensor: ...
-        def __rmul__(self, other: Operand) -> Tensor: ...
-        def __truediv__(self, other: Operand) -> Tensor: ...
-        def __rtruediv__(self, other: Operand) -> Tensor: ...
-        def __matmul__(self, other: Operand) -> Tensor: ...
-        def __rmatmul__(self, other: Operand) -> Tensor: ...
-        def __pow__(self, exponent: float) -> Tensor: ...
-        def __neg__(self) -> Tensor: ...
-        def __lt__(self, other: Operand) -> Tensor: ...
-        def __le__(self, other: Operand) -> Tensor: ...
-        def __gt__(self, other: Operand) -> Tensor: ...
-        def __ge__(self, other: Operand) -> Tensor: ...
+        def _unary(self) -> Tensor: ...
+        def _binary(self, other: Operand) -> Tensor: ...
+        def _reduce(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
         def __eq__(self, other: Operand) -> Tensor: ...  # type: ignore[override]
         def __ne__(self, other: Operand) -> Tensor: ...  # type: ignore[override]
+        def __pow__(self, exponent: float) -> Tensor: ...
         def __getitem__(self, index: Any) -> Tensor: ...
         def reshape(self, *shape: Any) -> Tensor: ...
         def transpose(self, axis0: int, axis1: int) -> Tensor: ...
         def permute(self, *axes: Any) -> Tensor: ...
         def to(self, dtype: Any) -> Tensor: ...
-        def abs(self) -> Tensor: ...
-        def exp(self) -> Tensor: ...
-        def log(self) -> Tensor: ...
-        def sqrt(self) -> Tensor: ...
-        def tanh(self) -> Tensor: ...
-        def sigmoid(self) -> Tensor: ...
-        def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
-        def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
-        def var(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
-        def max(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+
+        __neg__ = abs = exp = log = sqrt = tanh = sigmoid = _unary
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _binary
+        __truediv__ = __rtruediv__ = __matmul__ = __rmatmul__ = _binary
+        __lt__ = __le__ = __gt__ = __ge__ = _binary
+        sum = mean = var = max = _reduce
 
 
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
@@ -356,14 +341,15 @@ def record(value: Array, *edges: tuple[Tensor, VJP], shares: Tensor | None = Non
         shares: the input whose memory ``value`` is a view of.
     """
     out = Tensor(value)
-    out._stamp = shares._stamp if shares is not None else None  # nobody writes into results
+    if shares is not None:
+        out._stamp = shares._stamp
     if _recording.on:
         live = [(x._node, vjp) for x, vjp in edges if x._node is not None]
         if live:
             node = out._node = Node(live, out.data, live[0][1].__qualname__.partition(".")[0])
             for _, vjp in live:
                 if vjp.__code__.co_argcount == 2:
-                    node.value = out.data
+                    node.value = out.data, out._stamp
                     break
     return out
 
@@ -422,9 +408,9 @@ def _seed(output: Tensor, gradient: Any) -> Tensor:
                 "pass one of the same shape, or reduce with .sum() or .mean()"
             )
         return Tensor(backend.xp.ones(output.shape, output.dtype))
-    gradient = as_tensor(gradient)
-    _check_gradient("backward", gradient, output)
-    return gradient
+    g = as_tensor(gradient)
+    _check_gradient("backward", g, output)
+    return g
 
 
 def _check_gradient(op: str, g: Tensor, of: Tensor | Node) -> None:
@@ -434,14 +420,19 @@ def _check_gradient(op: str, g: Tensor, of: Tensor | Node) -> None:
         raise TypeError(f"{op}: a gradient of dtype {g.dtype} for a value of dtype {of.dtype}")
 
 
-def _reachable(roots: Iterable[Node]) -> list[Node]:
-    """All nodes that the roots depend on, the roots included, in the order they were recorded."""
+def _reachable(roots: Iterable[Node], since: int = 0) -> list[Node]:
+    """The nodes that the roots depend on, the roots included, in the order they were recorded.
+
+    Nodes from before ``since`` are not looked behind: nothing there is of interest.
+    """
     seen: set[Node] = set()
     stack = list(roots)
     while stack:
         node = stack.pop()
         if node not in seen:
             seen.add(node)
+            if node.order <= since:
+                continue
             if node.edges is None:
                 raise RuntimeError(
                     f"{node.op}: its graph was freed by an earlier backward; call that one with "
@@ -458,7 +449,7 @@ def _leaves_below(root: Node) -> list[Tensor]:
 
 def _walk(grads: dict[Node, Tensor], targets: set[Node], create_graph: bool) -> dict[Node, Tensor]:
     """Backward over the graph below ``grads``, visiting only what leads to ``targets``."""
-    nodes = _reachable(grads)
+    nodes = _reachable(grads, min((node.order for node in targets), default=0))
     needed = set(targets)
     for node in nodes:
         for parent, _ in node.edges or ():
@@ -467,22 +458,19 @@ def _walk(grads: dict[Node, Tensor], targets: set[Node], create_graph: bool) -> 
                 break
 
     found: dict[Node, Tensor] = {}
-    owned: set[Node] = set()  # whose running sum is a buffer made here: it may be added to in place
+    owned: set[Node] = set()  # whose running sum is a buffer of its own: it is added to in place
     for node in reversed(nodes):
         if node not in needed:
             continue
         g = grads.pop(node)
         if node in targets:
             found[node] = g
-        node.check_saved()
-        for parent, vjp in node.edges or ():
-            if parent not in needed:
-                continue
-            part = vjp(g) if vjp.__code__.co_argcount == 1 else vjp(g, node.output())
+        edges = [(parent, vjp) for parent, vjp in node.edges or () if parent in needed]
+        for parent, vjp in edges:
+            part = node.apply(vjp, g)
             _check_gradient(f"vjp of {node.op}", part, parent)
             if parent not in grads:
-                # One reference is the argument of getrefcount and one is ours: nobody else has it.
-                if not create_graph and getrefcount(part) == 2 and getrefcount(part.data) == 2:
+                if not create_graph and _is_sole_owner(part):
                     owned.add(parent)
                 grads[parent] = part
             elif parent in owned:
@@ -491,6 +479,15 @@ def _walk(grads: dict[Node, Tensor], targets: set[Node], create_graph: bool) -> 
                 grads[parent] = grads[parent] + part
                 if not create_graph:
                     owned.add(parent)
-        if not create_graph and node.leaf is None:
+        if edges and not create_graph:
             node.edges = node.value = None
     return found
+
+
+def _is_sole_owner(t: Tensor) -> bool:
+    """Whether nothing but ``t`` refers to its memory, so that it may be written into.
+
+    It must not be a view, and the only references left are the caller's variable, this function's
+    argument and getrefcount's; to the array, the Tensor's own and getrefcount's.
+    """
+    return t.data.base is None and getrefcount(t) <= 3 and getrefcount(t.data) <= 2

@@ -14,24 +14,9 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import numpy
-
-__all__ = [
-    "STREAMS",
-    "asarray",
-    "manual_seed",
-    "name",
-    "rng_state",
-    "set_backend",
-    "set_rng_state",
-    "stream",
-    "to_host",
-    "using_backend",
-    "xp",
-]
 
 #: An array of the current backend. NumPy and CuPy share no base class, so the type is open.
 Array = Any
@@ -39,7 +24,7 @@ Array = Any
 xp: Any = numpy
 
 
-def _import_cupy() -> ModuleType:
+def _import_cupy() -> Any:
     """Import CuPy and run one kernel and one product; say which stage fails and what mends it."""
     try:
         import cupy
@@ -148,6 +133,11 @@ def manual_seed(seed: int) -> None:
 def stream(purpose: str) -> numpy.random.Generator:
     """The host generator for one purpose, one of :data:`STREAMS`."""
     return _streams[purpose]
+
+
+def generator(seed: int) -> numpy.random.Generator:
+    """A host generator of its own, outside of the streams: the same seed, the same numbers."""
+    return numpy.random.Generator(numpy.random.PCG64(seed))
 
 
 def rng_state() -> dict[str, Any]:

@@ -13,16 +13,19 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from typing import Any
 
 import click
 import numpy
 
+from minigan import backend
+
 BATCH = 128
 GENERATOR = (100, 256, 512, 1024, 784)
 DISCRIMINATOR = (784, 1024, 512, 256, 1)
-ADAM = {"lr": 2e-4, "betas": (0.5, 0.999)}
+ADAM: dict[str, Any] = {"lr": 2e-4, "betas": (0.5, 0.999)}
 CHAIN = 1_000  # scalar operations in one measurement of the overhead
 
 Task = Callable[[], None]
@@ -31,7 +34,7 @@ Task = Callable[[], None]
 def _dense(nn: Any, sizes: tuple[int, ...], *last: Any) -> Any:
     """The plain stack of both libraries: dense layers with LeakyReLU 0.2 between them."""
     layers: list[Any] = []
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers[:-1], *last)
 
@@ -48,7 +51,7 @@ def _minigan_mlp_step() -> Task:
     players = (g, d, mg.losses.non_saturating)
     adam_g = mg.optim.Adam(g.parameters(), **ADAM)
     adam_d = mg.optim.Adam(d.parameters(), **ADAM)
-    rng = numpy.random.default_rng(0)
+    rng = backend.generator(0)
     real = mg.tensor(rng.random((BATCH, DISCRIMINATOR[0]), dtype="float32") * 2 - 1)
 
     def latents() -> mg.Tensor:
@@ -69,7 +72,7 @@ def _pytorch_mlp_step() -> Task:
     adam_g = torch.optim.Adam(g.parameters(), **ADAM)
     adam_d = torch.optim.Adam(d.parameters(), **ADAM)
     of_g = list(g.parameters())
-    rng = numpy.random.default_rng(0)
+    rng = backend.generator(0)
     real = torch.from_numpy(rng.random((BATCH, DISCRIMINATOR[0]), dtype="float32") * 2 - 1)
 
     def latents() -> torch.Tensor:
@@ -126,14 +129,14 @@ def _minigan_products() -> Task:
     """The 28 matrix products of that step alone, into buffers that are there: the limit."""
     one = numpy.float32
     products: list[tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]] = []
-    rng = numpy.random.default_rng(0)
+    rng = backend.generator(0)
 
     def add(a: numpy.ndarray, b: numpy.ndarray) -> None:
         products.append((a, b, numpy.empty((a.shape[0], b.shape[1]), one)))
 
     def layers(sizes: tuple[int, ...], forward: int, weights: int, inputs: int) -> None:
         """inputs: how often ∂/∂x is taken, 2 for all layers, 1 for all but the first."""
-        for i, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for i, (n_in, n_out) in enumerate(pairwise(sizes)):
             x = rng.standard_normal((BATCH, n_in), dtype=one)
             w = rng.standard_normal((n_out, n_in), dtype=one)
             g = rng.standard_normal((BATCH, n_out), dtype=one)

@@ -10,100 +10,36 @@ from typing import Any
 
 from minigan import backend
 from minigan.autograd import Operand, Tensor, as_tensor, record
-from minigan.ops.elementwise import (
-    abs,
-    add,
-    clip,
-    compare,
-    div,
-    exp,
-    leaky_relu,
-    log,
-    log_sigmoid,
-    maximum,
-    minimum,
-    mul,
-    neg,
-    pow,
-    relu,
-    sigmoid,
-    softplus,
-    sqrt,
-    sub,
-    tanh,
-    where,
-)
-from minigan.ops.linalg import linear, matmul
-from minigan.ops.reduce import log_softmax, logsumexp, max, mean, softmax, sum, var
-from minigan.ops.shape import (
-    broadcast_to,
-    concatenate,
-    getitem,
-    pad,
-    permute,
-    reshape,
-    stack,
-    to,
-    transpose,
-)
+from minigan.ops import elementwise, linalg, reduce, shape
+from minigan.ops.elementwise import *
+from minigan.ops.linalg import *
+from minigan.ops.reduce import *
+from minigan.ops.shape import *
 
 __all__ = [
-    "abs",
-    "add",
-    "batch_norm",
-    "binary_cross_entropy_with_logits",
-    "broadcast_to",
-    "clip",
-    "concatenate",
-    "cross_entropy",
-    "div",
-    "dropout",
-    "embedding",
-    "exp",
-    "leaky_relu",
-    "linear",
-    "log",
-    "log_sigmoid",
-    "log_softmax",
-    "logsumexp",
-    "matmul",
-    "max",
-    "maximum",
-    "mean",
-    "minimum",
-    "mul",
-    "neg",
-    "pad",
-    "permute",
-    "pow",
-    "relu",
-    "reshape",
-    "sigmoid",
-    "softmax",
-    "softplus",
-    "sqrt",
-    "stack",
-    "sub",
-    "sum",
-    "tanh",
-    "to",
-    "transpose",
-    "var",
-    "where",
-]
+    "batch_norm", "binary_cross_entropy_with_logits", "cross_entropy", "dropout", "embedding",
+]  # fmt: skip
+__all__ += elementwise.__all__
+__all__ += linalg.__all__
+__all__ += reduce.__all__
+__all__ += shape.__all__
 
 
 def embedding(indices: Any, weight: Tensor) -> Tensor:
     """Row ``indices[i]`` of ``weight`` (n, d) for each index: shape (*indices.shape, d)."""
-    indices = as_tensor(indices)
+    return getitem(weight, _indices("embedding: indices", indices, weight.shape[0]))
+
+
+def _indices(what: str, values: Any, n: int) -> Tensor:
+    """Integers in 0..n−1 as a Tensor."""
+    indices = as_tensor(values)
     if indices.dtype.kind not in "iu":
-        raise TypeError(f"embedding: indices must be integers, got {indices.dtype}")
-    low, high = int(indices.data.min(initial=0)), int(indices.data.max(initial=0))
-    if low < 0 or high >= weight.shape[0]:
-        raise ValueError(
-            f"embedding: indices must lie in 0..{weight.shape[0] - 1}, got {low}..{high}"
-        )
-    return getitem(weight, indices)
+        raise TypeError(f"{what} must be integers, got {indices.dtype}")
+    if indices.size:
+        low, high = int(indices.data.min()), int(indices.data.max())
+        if low < 0 or high >= n:
+            raise ValueError(f"{what} must lie in 0..{n - 1}, got {low}..{high}")
+    return indices
 
 
 def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
@@ -113,6 +49,7 @@ def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     from the host's "dropout" stream. Outside of training, x itself.
     """
     x = as_tensor(x)
+    p = float(p)
     if not 0.0 <= p < 1.0:
         raise ValueError(f"dropout: p must lie in [0, 1), got {p}")
     if not training or p == 0.0:
@@ -199,7 +136,7 @@ def batch_norm(
             )
         if t is not None and t.dtype != x.dtype:
             raise TypeError(f"batch_norm: x is {x.dtype} but {what} is {t.dtype}")
-    axes = _moment_axes(x)
+    axes, momentum, eps = _moment_axes(x), float(momentum), float(eps)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: evaluation needs running_mean and running_var")
@@ -241,10 +178,10 @@ def cross_entropy(logits: Operand, labels: Any) -> Tensor:
     logits, labels = as_tensor(logits), as_tensor(labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(
-            f"cross_entropy: expected logits (N, K), labels (N,); got {logits.shape}, {labels.shape}"
+            "cross_entropy: expected logits (N, K) and labels (N,), "
+            f"got {logits.shape} and {labels.shape}"
         )
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"cross_entropy: labels must be integers, got {labels.dtype}")
+    labels = _indices("cross_entropy: labels", labels, logits.shape[1])
     rows = backend.xp.arange(logits.shape[0])
     return -mean(getitem(log_softmax(logits), (rows, labels)))
 
@@ -267,12 +204,12 @@ for _name, _function in {
     "__rmatmul__": _reflected(matmul),
     "__pow__": pow,
     "__neg__": neg,
-    "__lt__": lambda x, y: compare("less", x, y),
-    "__le__": lambda x, y: compare("less_equal", x, y),
-    "__gt__": lambda x, y: compare("greater", x, y),
-    "__ge__": lambda x, y: compare("greater_equal", x, y),
-    "__eq__": lambda x, y: compare("equal", x, y),
-    "__ne__": lambda x, y: compare("not_equal", x, y),
+    "__lt__": lambda x, y: elementwise.compare("less", x, y),
+    "__le__": lambda x, y: elementwise.compare("less_equal", x, y),
+    "__gt__": lambda x, y: elementwise.compare("greater", x, y),
+    "__ge__": lambda x, y: elementwise.compare("greater_equal", x, y),
+    "__eq__": lambda x, y: elementwise.compare("equal", x, y),
+    "__ne__": lambda x, y: elementwise.compare("not_equal", x, y),
     "__getitem__": getitem,
     "T": property(lambda x: permute(x, tuple(range(x.ndim))[::-1])),
     "reshape": reshape,

@@ -3,14 +3,14 @@
 All are written on logits s = D(x), before the sigmoid, with softplus(s) = log(1 + eˢ):
 −log σ(s) = softplus(−s) and −log(1 − σ(s)) = softplus(s). So they are finite, with exact
 gradients, for every finite logit. E is the mean over the batch.
+
+Goodfellow 2014: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014.
 """
 
 from __future__ import annotations
 
 from minigan.autograd import Tensor
 from minigan.functional import mean, softplus
-
-__all__ = ["OBJECTIVES", "Objective", "minimax", "non_saturating"]
 
 
 class Objective:
@@ -21,7 +21,7 @@ class Objective:
     def discriminator(
         self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0
     ) -> Tensor:
-        """L_D = E[softplus(−s_real)] + E[softplus(s_fake)]  (Goodfellow et al. 2014, eq. 1, negated).
+        """L_D = E[softplus(−s_real)] + E[softplus(s_fake)]  (Goodfellow 2014, eq. 1, negated).
 
         Args:
             real_logits, fake_logits: D's logits of a batch of data and of a batch of samples.
@@ -51,7 +51,7 @@ class Minimax(Objective):
     name = "minimax"
 
     def generator(self, fake_logits: Tensor) -> Tensor:
-        """L_G = E[log(1 − D(G(z)))] = −E[softplus(s)], slope −σ(s) (Goodfellow et al. 2014, eq. 1).
+        """L_G = E[log(1 − D(G(z)))] = −E[softplus(s)], slope −σ(s) (Goodfellow 2014, eq. 1).
 
         The slope vanishes as s → −∞: it saturates exactly where D rejects the samples.
         """
@@ -64,7 +64,7 @@ class NonSaturating(Objective):
     name = "non_saturating"
 
     def generator(self, fake_logits: Tensor) -> Tensor:
-        """L_G = −E[log D(G(z))] = E[softplus(−s)], slope −(1 − σ(s)) (Goodfellow et al. 2014, sec. 3).
+        """L_G = −E[log D(G(z))] = E[softplus(−s)], slope −(1 − σ(s)) (Goodfellow 2014, sec. 3).
 
         The slope tends to −1 as s → −∞: strongest where D rejects the samples.
         """

@@ -16,8 +16,6 @@ from minigan import backend
 from minigan.autograd import Tensor
 from minigan.backend import Array
 
-__all__ = ["SGD", "Adam", "Optimizer", "RMSprop"]
-
 #: Entries per slice: the four or five arrays of an update, 128 KB each, fit a core's cache.
 SLICE = 32_768
 
@@ -85,13 +83,14 @@ class Optimizer:
             if not index.isdecimal() or int(index) >= len(fresh) or key not in self.memory:
                 raise ValueError(f"{type(self).__name__}.load_state_dict: unexpected {name!r}")
             array = backend.asarray(value.data if isinstance(value, Tensor) else value)
-            expected = () if key == "step" else self.params[int(index)].shape
+            p = self.params[int(index)]
+            expected, dtype = ((), "int64") if key == "step" else (p.shape, p.dtype)
             if array.shape != expected:
                 raise ValueError(
                     f"{type(self).__name__}.load_state_dict: {name} is {array.shape}, "
                     f"expected {expected}"
                 )
-            fresh[int(index)][key] = array.copy()
+            fresh[int(index)][key] = array.astype(dtype)
         for i, entry in enumerate(fresh):
             if entry and set(entry) != set(self.memory):
                 missing = sorted(set(self.memory) - set(entry))
@@ -158,8 +157,8 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """Adaptive moments (Kingma & Ba 2015, algorithm 1), step t from 1:
 
-        m ← β₁·m + (1 − β₁)·g          v ← β₂·v + (1 − β₂)·g²
-        p ← p − lr · m̂ / (√v̂ + ε)      m̂ = m/(1 − β₁ᵗ),  v̂ = v/(1 − β₂ᵗ)
+    m ← β₁·m + (1 − β₁)·g          v ← β₂·v + (1 − β₂)·g²
+    p ← p − lr · m̂ / (√v̂ + ε)      m̂ = m/(1 − β₁ᵗ),  v̂ = v/(1 − β₂ᵗ)
     """
 
     memory = ("step", "exp_avg", "exp_avg_sq")

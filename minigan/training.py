@@ -270,9 +270,7 @@ def fit(
             if done % LOG_EVERY == 0 or done == steps or epoch_ends:
                 row = trainer.fetch(measured)
                 rows.append(row)
-                bar.set_postfix(
-                    {k: f"{row[k]:.3f}" for k in ("d_loss", "g_loss")}, refresh=False
-                )
+                bar.set_postfix({k: f"{row[k]:.3f}" for k in ("d_loss", "g_loss")}, refresh=False)
                 if run is not None:
                     run.append("history.csv", row)
                     seconds = time.perf_counter() - start
@@ -298,8 +296,8 @@ def _stop_requested() -> Iterator[threading.Event]:
     event = threading.Event()
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():  # others cannot set handlers
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            previous[signum] = signal.signal(signum, lambda *_: event.set())
+        for asked in (signal.SIGINT, signal.SIGTERM):
+            previous[asked] = signal.signal(asked, lambda *_: event.set())
     try:
         yield event
     finally:
@@ -307,7 +305,7 @@ def _stop_requested() -> Iterator[threading.Event]:
             signal.signal(signum, handler)
 
 
-class _LogLines(plain_tqdm):  # type: ignore[type-arg]
+class _LogLines(plain_tqdm):  # type: ignore[misc]
     """Progress for a log file: whole lines, one every half minute, nothing overwritten."""
 
     def __init__(self, **options: Any):
@@ -319,8 +317,8 @@ class _LogLines(plain_tqdm):  # type: ignore[type-arg]
         return True
 
     def close(self) -> None:
-        if not self.disable:
-            self.disable = True
+        if not self.disable:  # close() is called twice, by hand and by the destructor
+            self.disable: bool = True
             self.display()
 
 

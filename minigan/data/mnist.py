@@ -215,7 +215,7 @@ def _download_or_embedded(name: str) -> Source:
 def _advice(name: str) -> str:
     fetch_it = {
         "mnist": "run `minigan data fetch`",
-        "fashion-mnist": "run `minigan data fetch fashion-mnist` or install dataset-fashion-mnist (Debian)",
+        "fashion-mnist": "run `minigan data fetch fashion-mnist`",
     }[name]
     return (
         f"To have all of it, {fetch_it} (with a network connection), "

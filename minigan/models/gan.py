@@ -28,7 +28,7 @@ def to_pixels(images: numpy.ndarray) -> numpy.ndarray:
 
 
 class GAN:
-    """Two players: ``generator``, (N, latent_dim) → (N, 1, 28, 28), and ``discriminator`` → (N, 1)."""
+    """Two players, ``generator``: (N, latent_dim) → (N, 1, 28, 28), ``discriminator`` → (N, 1)."""
 
     #: The name on the command line, and this model's defaults there.
     name: ClassVar[str]
@@ -38,8 +38,11 @@ class GAN:
     discriminator: Module
     latent_dim: int
 
-    def latents(self, n: int, rng: numpy.random.Generator | None = None) -> Tensor:
-        """n latents z ~ N(0, I) from ``rng``, or from the "latent" stream: (n, latent_dim)."""
+    def latents(self, n: int, rng: Any = None) -> Tensor:
+        """n latents z ~ N(0, I), (n, latent_dim), from the host generator ``rng``.
+
+        Without one they come from the "latent" stream.
+        """
         rng = rng or backend.stream("latent")
         return Tensor(backend.asarray(rng.standard_normal((n, self.latent_dim), dtype="float32")))
 
@@ -63,6 +66,4 @@ class GAN:
         """
         if n < 1:
             raise ValueError(f"sample: n must be at least 1, got {n}")
-        return self.generate(
-            self.latents(n, None if seed is None else numpy.random.default_rng(seed))
-        )
+        return self.generate(self.latents(n, None if seed is None else backend.generator(seed)))

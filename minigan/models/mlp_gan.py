@@ -1,9 +1,11 @@
-"""A GAN of dense layers for MNIST, after Goodfellow et al. 2014, with two later ideas that it needs.
+"""A GAN of dense layers for MNIST, after Goodfellow et al. 2014, with two later ideas it needs.
 
 z ~ N(0, I)  →  G(z) in [−1, 1]²⁸ˣ²⁸,     x  →  D(x), a logit; no sigmoid is in the model.
 """
 
 from __future__ import annotations
+
+from typing import Any, ClassVar
 
 from minigan import nn
 from minigan.models.gan import GAN
@@ -21,7 +23,7 @@ class MLPGAN(GAN):
     """
 
     name = "mlp"
-    defaults = {"epochs": 40, "batch_size": 128, "lr": 2e-4}
+    defaults: ClassVar[dict[str, Any]] = {"epochs": 40, "batch_size": 128, "lr": 2e-4}
 
     def __init__(self, latent_dim: int = 64):
         self.latent_dim = latent_dim

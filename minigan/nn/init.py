@@ -17,16 +17,6 @@ from minigan.autograd import Tensor
 if TYPE_CHECKING:
     from minigan.nn.module import Module
 
-__all__ = [
-    "dcgan_",
-    "kaiming_uniform_",
-    "normal_",
-    "ones_",
-    "uniform_",
-    "xavier_uniform_",
-    "zeros_",
-]
-
 
 def _host_dtype(tensor: Tensor) -> type[numpy.floating]:
     return numpy.float64 if tensor.dtype == "float64" else numpy.float32

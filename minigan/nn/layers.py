@@ -11,20 +11,6 @@ from minigan.autograd import Tensor
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter
 
-__all__ = [
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "Dropout",
-    "Embedding",
-    "Flatten",
-    "LeakyReLU",
-    "Linear",
-    "ReLU",
-    "Sigmoid",
-    "Tanh",
-    "Unflatten",
-]
-
 
 def _positive(owner: str, **sizes: Any) -> None:
     for name, value in sizes.items():
@@ -177,6 +163,8 @@ class Unflatten(Module):
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, x: Tensor) -> Tensor:
+        if not -x.ndim <= self.dim < x.ndim:
+            raise ValueError(f"Unflatten: axis {self.dim} does not exist in x {x.shape}")
         dim = self.dim % x.ndim
         return F.reshape(x, x.shape[:dim] + self.unflattened_size + x.shape[dim + 1 :])
 

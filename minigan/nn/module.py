@@ -14,8 +14,6 @@ import numpy
 
 from minigan.autograd import Tensor
 
-__all__ = ["Module", "Parameter", "Sequential"]
-
 
 class Parameter(Tensor):
     """A Tensor that a Module learns: a leaf that requires gradients."""
@@ -24,6 +22,8 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any):
         super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad=True)
+        if isinstance(data, Tensor):
+            self._stamp = data._stamp  # the same memory
 
 
 class Module:
@@ -92,7 +92,7 @@ class Module:
         return (parameter for _, parameter in self.named_parameters())
 
     def state_dict(self) -> dict[str, Tensor]:
-        """A snapshot of every parameter and buffer by name: copies, which training won't change."""
+        """Every parameter and buffer by name: copies, a snapshot that training does not change."""
         return {name: Tensor(value.data.copy()) for name, value in self._named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -113,7 +113,7 @@ class Module:
             f"unexpected: {name} {tuple(given[name].shape)}" for name in given if name not in own
         ]
         problems += [
-            f"wrong shape: {name} is {own[name].shape} here, {tuple(given[name].shape)} in the state"
+            f"wrong shape: {name} is {own[name].shape}, in the state {tuple(given[name].shape)}"
             for name in own
             if name in given and own[name].shape != tuple(given[name].shape)
         ]
@@ -145,7 +145,9 @@ class Module:
             parameter.grad = None
 
     def to(self, dtype: Any) -> Module:
-        """Convert every parameter and float buffer to ``dtype``, in place; gradients are dropped."""
+        """Convert every parameter and float buffer to ``dtype``, in place; gradients are lost."""
+        if numpy.dtype(dtype).kind != "f":
+            raise TypeError(f"Module.to: expected a float dtype, got {dtype}")
         for _, value in self._named_tensors():
             if value.dtype.kind == "f":
                 requires_grad = value.requires_grad
@@ -170,7 +172,9 @@ class Module:
         return f"{type(self).__name__}(\n  {body}\n)"
 
 
-def _host_array(value: Any) -> Any:
+def _host_array(value: Any) -> numpy.ndarray:
+    if hasattr(value, "detach"):  # PyTorch's .numpy() refuses tensors that require gradients
+        value = value.detach()
     return numpy.asarray(value.numpy() if hasattr(value, "numpy") else value)
 
 

@@ -16,28 +16,9 @@ from minigan.autograd import Operand, Tensor, as_tensor, is_recording, record
 from minigan.ops.shape import broadcast_to, to
 
 __all__ = [
-    "abs",
-    "add",
-    "clip",
-    "compare",
-    "div",
-    "exp",
-    "leaky_relu",
-    "log",
-    "log_sigmoid",
-    "maximum",
-    "minimum",
-    "mul",
-    "neg",
-    "pow",
-    "relu",
-    "sigmoid",
-    "softplus",
-    "sqrt",
-    "sub",
-    "tanh",
-    "where",
-]
+    "abs", "add", "clip", "div", "exp", "leaky_relu", "log", "log_sigmoid", "maximum", "minimum",
+    "mul", "neg", "pow", "relu", "sigmoid", "softplus", "sqrt", "sub", "tanh", "where",
+]  # fmt: skip
 
 
 def _pair(op: str, x: Operand, y: Operand) -> tuple[Tensor, Tensor]:
@@ -121,8 +102,9 @@ def neg(x: Operand) -> Tensor:
 def pow(x: Operand, exponent: float) -> Tensor:
     """z = xⁿ for a number n.  x̄ = ḡ·n·xⁿ⁻¹ (and 0 for n = 0, at x = 0 too)."""
     x = as_tensor(x)
-    if isinstance(exponent, Tensor) or not isinstance(exponent, (int, float)):
+    if not isinstance(exponent, (int, float, numpy.floating)):
         raise TypeError(f"pow: the exponent must be a Python number, got {type(exponent).__name__}")
+    exponent = exponent if isinstance(exponent, int) else float(exponent)
     if x.dtype.kind != "f" and (isinstance(exponent, float) or exponent < 0):
         x = to(x, "float32")
     value = x.data * x.data if exponent == 2 else x.data**exponent
@@ -162,9 +144,13 @@ def tanh(x: Operand) -> Tensor:
 
 
 def sigmoid(x: Operand) -> Tensor:
-    """z = σ(x) = 1/(1 + e⁻ˣ) = ½ + ½ tanh(x/2), which cannot overflow.  x̄ = ḡ·z·(1 − z)."""
+    """z = σ(x) = 1/(1 + e⁻ˣ) = e^min(x, 0) / (1 + e^−|x|).  x̄ = ḡ·z·(1 − z).
+
+    No exponent is positive, so nothing overflows, and the lower tail keeps its relative accuracy.
+    """
     x = _float("sigmoid", x)
-    value = backend.xp.tanh(x.data * 0.5) * 0.5 + 0.5
+    xp = backend.xp
+    value = xp.exp(xp.minimum(x.data, 0)) / (xp.exp(-xp.abs(x.data)) + 1)
     return record(value, (x, lambda g, z: g * (z * (1.0 - z))))
 
 
@@ -198,7 +184,7 @@ def _step(x: Tensor, low: float, high: float) -> Tensor:
 
 def leaky_relu(x: Operand, negative_slope: float = 0.01) -> Tensor:
     """z = x where x > 0, else a·x, with a = ``negative_slope``.  x̄ = ḡ·(1 or a)."""
-    x = _float("leaky_relu", x)
+    x, negative_slope = _float("leaky_relu", x), float(negative_slope)
     scaled = x.data * negative_slope
     pick = backend.xp.maximum if negative_slope <= 1 else backend.xp.minimum
     return record(pick(x.data, scaled), (x, lambda g: g * _step(x, negative_slope, 1.0)))
@@ -234,6 +220,7 @@ def clip(x: Operand, low: float, high: float) -> Tensor:
     x = as_tensor(x)
     if not low <= high:
         raise ValueError(f"clip: low {low} is above high {high}")
+    low, high = float(low), float(high)
     return record(backend.xp.clip(x.data, low, high), (x, lambda g: g * _inside(x, low, high)))
 
 
@@ -249,11 +236,11 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
         raise TypeError(f"where: the condition must be boolean, got {condition.dtype}")
     x, y = _pair("where", x, y)
     shape = numpy.broadcast_shapes(condition.shape, x.shape, y.shape)
-    x, y, mask = broadcast_to(x, shape), broadcast_to(y, shape), condition.data
+    x, y = broadcast_to(x, shape), broadcast_to(y, shape)
     return record(
-        backend.xp.where(mask, x.data, y.data),
-        (x, lambda g: g * Tensor(mask.astype(g.dtype))),
-        (y, lambda g: g * Tensor((~mask).astype(g.dtype))),
+        backend.xp.where(condition.data, x.data, y.data),
+        (x, lambda g: g * to(condition, g.dtype)),
+        (y, lambda g: g * (1.0 - to(condition, g.dtype))),
     )
 
 

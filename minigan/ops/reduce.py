@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigan import backend
-from minigan.backend import Array
 from minigan.autograd import Operand, Tensor, as_tensor, record
+from minigan.backend import Array
 from minigan.ops.elementwise import _float
 from minigan.ops.shape import broadcast_to, reshape
 
@@ -80,7 +80,9 @@ def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     top = x.data.max(axis=axes, keepdims=True)
     shape, kept = x.shape, top.shape
     value = top if keepdims else top.reshape([n for i, n in enumerate(shape) if i not in axes])
-    return record(value, (x, lambda g: broadcast_to(reshape(g, kept), shape) * _share(x, top, axes)))
+    return record(
+        value, (x, lambda g: broadcast_to(reshape(g, kept), shape) * _share(x, top, axes))
+    )
 
 
 def _share(x: Tensor, top: Array, axes: tuple[int, ...]) -> Tensor:

@@ -16,18 +16,9 @@ from minigan import backend
 from minigan.autograd import VJP, Operand, Tensor, as_tensor, record
 
 __all__ = [
-    "broadcast_to",
-    "concatenate",
-    "getitem",
-    "pad",
-    "permute",
-    "reshape",
-    "scatter",
-    "stack",
-    "sum_to",
-    "to",
-    "transpose",
-]
+    "broadcast_to", "concatenate", "getitem", "pad", "permute", "reshape", "scatter", "stack",
+    "sum_to", "to", "transpose",
+]  # fmt: skip
 
 
 def to(x: Operand, dtype: Any) -> Tensor:
@@ -157,14 +148,19 @@ def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     return concatenate(grown, axis)
 
 
-def pad(x: Operand, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
-    """Surround x by ``value``: (before, after) entries per axis.  x̄ = the inner window of ḡ."""
+def pad(x: Operand, pad: Sequence[int], *, value: float = 0.0) -> Tensor:
+    """Surround x by ``value``.  x̄ = the inner window of ḡ.
+
+    ``pad`` is PyTorch's: (before, after) of the last axis, then of the one before it, and so on.
+    """
     x = as_tensor(x)
-    widths = [tuple(pair) for pair in widths]
-    if len(widths) != x.ndim or any(len(w) != 2 or min(w) < 0 for w in widths):
+    if len(pad) % 2 or len(pad) > 2 * x.ndim or min(pad, default=0) < 0:
         raise ValueError(
-            f"pad: expected a pair (before, after) >= 0 for each axis of {x.shape}, got {widths}"
+            "pad: expected (before, after) >= 0 for the last axis, then for the one before it, "
+            f"at most {2 * x.ndim} numbers for x {x.shape}; got {tuple(pad)}"
         )
+    widths = [(0, 0)] * (x.ndim - len(pad) // 2)
+    widths += [(pad[i], pad[i + 1]) for i in reversed(range(0, len(pad), 2))]
     inner = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
     padded = backend.xp.pad(x.data, widths, constant_values=value)
     return record(padded, (x, lambda g: getitem(g, inner)))
@@ -184,13 +180,11 @@ def _axis(op: str, axis: int, ndim: int) -> int:
 
 
 def _arrays(index: Any) -> Any:
-    """An index whose Tensors, lists and host arrays are arrays of the current backend."""
+    """An index whose Tensors, lists and arrays are copied to arrays of the current backend."""
     if isinstance(index, tuple):
         return tuple(_arrays(i) for i in index)
-    if isinstance(index, Tensor):
-        return index.data
-    if isinstance(index, (list, numpy.ndarray)):
-        return backend.asarray(index)
+    if isinstance(index, (Tensor, list, numpy.ndarray)):
+        return backend.xp.array(index.data if isinstance(index, Tensor) else index)
     return index
 
 
@@ -198,7 +192,8 @@ def _is_basic(index: Any) -> bool:
     """Whether the index makes a view, in which no entry can appear twice."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(
-        i is None or i is Ellipsis or isinstance(i, (slice, int, numpy.integer))
-        and not isinstance(i, bool)
+        i is None
+        or i is Ellipsis
+        or (isinstance(i, (slice, int, numpy.integer)) and not isinstance(i, bool))
         for i in parts
     )

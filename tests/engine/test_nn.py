@@ -1,0 +1,490 @@
+"""The layers beside PyTorch's of the same name, and what a Module does with its parameters."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigan as mg
+from minigan import functional as F
+from minigan import nn
+from minigan.autograd import Tensor
+from minigan.nn import init
+
+try:
+    import torch
+except ImportError:
+    torch = None  # type: ignore[assignment]
+
+needs_torch = pytest.mark.skipif(torch is None, reason="PyTorch, the oracle, is not installed")
+
+# Built with minigan.nn or torch.nn as lib: the arguments are the same. Then the shape of an input.
+NETS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
+    "Linear": (lambda lib: lib.Linear(3, 4), (5, 3)),
+    "Linear of three axes": (lambda lib: lib.Linear(3, 4), (2, 5, 3)),
+    "Linear of one axis": (lambda lib: lib.Linear(3, 4), (3,)),
+    "Linear without bias": (lambda lib: lib.Linear(3, 4, bias=False), (5, 3)),
+    "BatchNorm1d": (lambda lib: lib.BatchNorm1d(3), (5, 3)),
+    "BatchNorm1d, other values": (lambda lib: lib.BatchNorm1d(3, momentum=0.3, eps=0.1), (5, 3)),
+    "BatchNorm2d": (lambda lib: lib.BatchNorm2d(3), (4, 3, 2, 2)),
+    "BatchNorm2d of one image": (lambda lib: lib.BatchNorm2d(2), (1, 2, 3, 2)),
+    "ReLU": (lambda lib: lib.ReLU(), (2, 3)),
+    "LeakyReLU": (lambda lib: lib.LeakyReLU(), (2, 3)),
+    "LeakyReLU of 0.2": (lambda lib: lib.LeakyReLU(0.2), (2, 3)),
+    "Sigmoid": (lambda lib: lib.Sigmoid(), (2, 3)),
+    "Tanh": (lambda lib: lib.Tanh(), (2, 3)),
+    "Flatten": (lambda lib: lib.Flatten(), (2, 3, 1, 2)),
+    "Unflatten": (lambda lib: lib.Unflatten(1, (1, 3, 2)), (2, 6)),
+    "Unflatten from behind": (lambda lib: lib.Unflatten(-1, (-1, 2)), (2, 3, 4)),
+    "Sequential": (
+        lambda lib: lib.Sequential(
+            lib.Linear(6, 4, bias=False),
+            lib.BatchNorm1d(4),
+            lib.LeakyReLU(0.2),
+            lib.Unflatten(1, (2, 2, 1)),
+            lib.BatchNorm2d(2),
+            lib.Flatten(),
+            lib.Sequential(lib.Linear(4, 3), lib.Tanh()),
+        ),
+        (5, 6),
+    ),
+}
+every_net = pytest.mark.parametrize("name", NETS)
+
+
+def samples(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def scrambled(name: str, seed: int = 0) -> nn.Module:
+    """A float64 net whose parameters and statistics are all different from where they start."""
+    net = NETS[name][0](nn).to("float64")
+    rng = np.random.default_rng(seed)
+    state = {k: rng.uniform(0.5, 1.5, v.shape) for k, v in net.state_dict().items()}
+    net.load_state_dict(state)
+    return net  # type: ignore[no-any-return]
+
+
+def to_torch(state: dict[str, Tensor]) -> dict[str, Any]:
+    return {name: torch.tensor(value.numpy()) for name, value in state.items()}
+
+
+def close(ours: Tensor, theirs: Any, tolerance: float = 1e-9) -> None:
+    np.testing.assert_allclose(
+        ours.numpy(), theirs.numpy(force=True), rtol=tolerance, atol=tolerance
+    )
+
+
+# --- Layers against PyTorch ---------------------------------------------------------------------
+
+
+@needs_torch
+@every_net
+@pytest.mark.parametrize("training", [True, False])
+def test_a_layer_agrees_with_pytorch_to_second_order(name: str, training: bool) -> None:
+    """minigan's state_dict loads into torch.nn; then both agree, statistics too, for 3 steps."""
+    build, shape = NETS[name]
+    net, twin = scrambled(name), build(torch.nn).double()
+    twin.load_state_dict(to_torch(net.state_dict()))
+    net.train(training)
+    twin.train(training)
+    for step in range(3):
+        x, t = samples(shape, step), torch.tensor(samples(shape, step), requires_grad=True)
+        ours = Tensor(x, requires_grad=True)
+        y, u = net(ours), twin(t)
+        close(y, u)
+        v = samples(y.shape, 50 + step)
+        first = mg.grad(y, [ours, *net.parameters()], Tensor(v), create_graph=True)
+        theirs = torch.autograd.grad(u, [t, *twin.parameters()], torch.tensor(v), create_graph=True)
+        for g, h in zip(first, theirs, strict=True):
+            close(g, h)
+        if theirs[0].requires_grad:
+            ours_twice = mg.grad((first[0] * first[0]).sum(), [ours, *net.parameters()])
+            twice = torch.autograd.grad(
+                (theirs[0] ** 2).sum(), [t, *twin.parameters()], materialize_grads=True
+            )
+            for g, h in zip(ours_twice, twice, strict=True):
+                close(g, h)
+    for key, value in net.state_dict().items():
+        close(value, twin.state_dict()[key])
+
+
+@needs_torch
+@every_net
+def test_pytorchs_state_dict_loads_into_minigan(name: str) -> None:
+    build, shape = NETS[name]
+    torch.manual_seed(0)
+    net, twin = build(nn), build(torch.nn)
+    twin(torch.tensor(samples(shape), dtype=torch.float32))  # moves the running statistics
+    net.load_state_dict(twin.state_dict())
+    x = samples(shape, 1).astype("float32")
+    y = net.eval()(mg.tensor(x))
+    assert y.dtype == "float32"
+    close(y, twin.eval()(torch.tensor(x)), 1e-5)
+
+
+@every_net
+@pytest.mark.parametrize("training", [True, False])
+def test_a_layers_gradients_match_finite_differences(name: str, training: bool) -> None:
+    net, x = scrambled(name).train(training), Tensor(samples(NETS[name][1]), requires_grad=True)
+    mg.gradcheck(lambda x: net(x), x)
+    mg.gradgradcheck(lambda x: net(x), x)
+    for parameter in net.parameters():
+        finite_difference(net, x, parameter)
+
+
+def finite_difference(net: nn.Module, x: Tensor, parameter: Tensor) -> None:
+    """d⟨v, net(x)⟩/dp along a random direction of p, by moving p itself."""
+    with mg.no_grad():
+        v = Tensor(samples(net(x).shape, 9))
+    direction, home, eps = samples(parameter.shape, 10), parameter.numpy(), 1e-6
+    sides = []
+    for step in (eps, -eps):
+        parameter.copy_(home + step * direction)
+        with mg.no_grad():
+            sides.append((net(x) * v).sum().item())
+    parameter.copy_(home)
+    (g,) = mg.grad((net(x) * v).sum(), parameter)
+    numeric = (sides[0] - sides[1]) / (2 * eps)
+    assert (g.numpy() * direction).sum() == pytest.approx(numeric, rel=1e-6, abs=1e-7)
+
+
+@given(seed=st.integers(0, 10**6), image=st.sampled_from([(), (2, 3), (1, 1)]))
+def test_batch_norm_backward_is_the_closed_form(seed: int, image: tuple[int, ...]) -> None:
+    """dx = γ/(m√(σ²+ε)) · [m·dy − Σdy − x̂·Σ(dy·x̂)], and Σdx = 0 per channel."""
+    shape, axes = (6, 3, *image), (0, 2, 3)[: 1 + len(image)]
+    x, dy = samples(shape, seed), samples(shape, seed + 1)
+    gamma, beta = samples((3,), seed + 2), samples((3,), seed + 3)
+    leaves = [Tensor(a, requires_grad=True) for a in (x, gamma, beta)]
+    dx, dgamma, dbeta = mg.grad(F.batch_norm(*leaves, eps=1e-5), leaves, Tensor(dy))
+    m = x.size / 3
+    s = np.sqrt(x.var(axis=axes, keepdims=True) + 1e-5)
+    x_hat = (x - x.mean(axis=axes, keepdims=True)) / s
+    wide = gamma.reshape(1, 3, *(1 for _ in image))
+    total = dy.sum(axis=axes, keepdims=True)
+    weighted = (dy * x_hat).sum(axis=axes, keepdims=True)
+    expected = wide / (m * s) * (m * dy - total - x_hat * weighted)
+    np.testing.assert_allclose(dx.numpy(), expected, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(dx.numpy().sum(axis=axes), 0, atol=1e-10)
+    np.testing.assert_allclose(dgamma.numpy(), weighted.reshape(-1), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(dbeta.numpy(), total.reshape(-1), rtol=1e-10, atol=1e-10)
+
+
+def test_in_evaluation_a_sample_does_not_depend_on_its_batch_mates() -> None:
+    net = scrambled("Sequential").eval()
+    x = samples((5, 6))
+    before = net.state_dict()
+    whole = net(Tensor(x)).numpy()
+    for i in range(5):
+        np.testing.assert_allclose(net(Tensor(x[i : i + 1])).numpy(), whole[i : i + 1], rtol=1e-12)
+    for key, value in net.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[key].numpy())
+
+
+def test_embedding() -> None:
+    layer = nn.Embedding(4, 2).to("float64")
+    table = layer.weight.numpy()
+    for indices in ([[0, 3], [3, 1]], np.array([2, 2], "uint8"), mg.tensor(1)):
+        where = np.asarray(indices)
+        y = layer(indices)
+        np.testing.assert_array_equal(y.numpy(), table[where])
+        (g,) = mg.grad(y.sum(), layer.weight)
+        assert g.numpy()[:, 0].tolist() == np.bincount(where.reshape(-1), minlength=4).tolist()
+    mg.gradcheck(lambda w: F.embedding([0, 3, 3], w), layer.weight)
+    mg.gradgradcheck(lambda w: F.embedding([0, 3, 3], w) ** 3, layer.weight)
+
+
+# --- Dropout ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout_zeroes_a_share_p_and_scales_the_rest(p: float) -> None:
+    mg.manual_seed(0)
+    n = 40_000
+    y = nn.Dropout(p)(mg.tensor(np.ones((200, 200), "float32"))).numpy()
+    assert y.dtype == np.float32
+    kept = y[y != 0]
+    np.testing.assert_allclose(kept, 1 / (1 - p), rtol=1e-6)
+    assert abs(len(kept) - n * (1 - p)) < 5 * math.sqrt(n * p * (1 - p))
+
+
+def test_dropout_draws_anew_reproducibly_and_its_gradient_is_its_mask() -> None:
+    x = Tensor(samples((30, 30)), requires_grad=True)
+    layer = nn.Dropout(0.4)
+    mg.manual_seed(3)
+    first, second = layer(x), layer(x)
+    mg.manual_seed(3)
+    np.testing.assert_array_equal(layer(x).numpy(), first.numpy())
+    assert (first.numpy() != second.numpy()).any()
+    (g,) = mg.grad(first.sum(), x)
+    np.testing.assert_allclose(g.numpy() * x.numpy(), first.numpy(), rtol=1e-15)
+
+
+def test_dropout_is_the_identity_in_evaluation_and_for_p_zero() -> None:
+    x = mg.tensor(samples((3, 3)))
+    state = mg.backend.rng_state()
+    assert nn.Dropout(0.7).eval()(x) is x and nn.Dropout(0.0)(x) is x
+    assert mg.backend.rng_state() == state
+
+
+# --- state_dict ---------------------------------------------------------------------------------
+
+
+def test_state_dict_is_a_snapshot() -> None:
+    net = NETS["Sequential"][0](nn)
+    before = net.state_dict()
+    values = {k: v.numpy() for k, v in before.items()}
+    net(mg.tensor(samples((5, 6)).astype("float32"))).sum().backward()
+    mg.optim.SGD(net.parameters(), lr=1.0).step()
+    for key, value in before.items():
+        np.testing.assert_array_equal(value.numpy(), values[key])
+        assert not value.requires_grad
+    assert (net.state_dict()["0.weight"].numpy() != values["0.weight"]).any()
+    net.load_state_dict(before)
+    before["0.weight"].copy_(np.zeros((4, 6)))  # nor does loading share memory
+    np.testing.assert_array_equal(net.state_dict()["0.weight"].numpy(), values["0.weight"])
+
+
+def test_load_state_dict_takes_tensors_arrays_lists_and_keeps_the_own_dtype() -> None:
+    net = nn.Linear(2, 1)
+    weight = net.weight
+    for given_weight in (mg.tensor([[1.0, 2.0]]), np.array([[1.0, 2.0]]), [[1.0, 2.0]]):
+        net.load_state_dict({"weight": given_weight, "bias": np.array([3], "int64")})
+        assert net.weight is weight and weight.dtype == net.bias.dtype == "float32"
+        assert weight.numpy().tolist() == [[1, 2]] and net.bias.numpy().tolist() == [3]
+        assert weight.requires_grad
+
+
+@needs_torch
+def test_load_state_dict_takes_torch_tensors_that_require_gradients() -> None:
+    net = nn.Linear(2, 1)
+    net.load_state_dict(dict(torch.nn.Linear(2, 1).named_parameters()))
+
+
+def test_load_state_dict_lists_every_problem_and_changes_nothing() -> None:
+    net = NETS["Sequential"][0](nn)
+    state = net.state_dict()
+    before = {k: v.numpy() for k, v in state.items()}
+    bad = {k: np.full(v.shape, 7.0) for k, v in state.items()}
+    del bad["0.weight"], bad["1.running_var"]
+    bad["6.0.weight"] = np.zeros((4, 3))
+    bad["extra.weight"] = np.zeros(2)
+    with pytest.raises(ValueError) as caught:
+        net.load_state_dict(bad)
+    for line in (
+        "missing: 0.weight (4, 6)",
+        "missing: 1.running_var (4,)",
+        "unexpected: extra.weight (2,)",
+        "wrong shape: 6.0.weight is (3, 4), in the state (4, 3)",
+    ):
+        assert line in str(caught.value)
+    assert str(caught.value).count("\n") == 4
+    for key, value in net.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[key])
+
+
+def test_load_state_dict_ignores_num_batches_tracked() -> None:
+    net = nn.Sequential(nn.BatchNorm1d(2))
+    net.load_state_dict(net.state_dict() | {"0.num_batches_tracked": np.array(5)})  # type: ignore[arg-type]
+    assert list(net.state_dict()) == ["0.weight", "0.bias", "0.running_mean", "0.running_var"]
+
+
+# --- Module -------------------------------------------------------------------------------------
+
+
+class Tree(nn.Module):
+    """Parameters directly, in modules, in a list, and one of them twice."""
+
+    def __init__(self) -> None:
+        self.scale = nn.Parameter(np.ones(1, "float32"))
+        self.first = nn.Linear(2, 2)
+        self.blocks = [nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2)]
+        self.tied = nn.Linear(2, 2, bias=False)
+        self.tied.weight = self.first.weight
+        self.count = 3
+        self.constant = mg.tensor([1.0])
+
+
+def test_names_come_in_order_and_shared_parameters_once() -> None:
+    tree = Tree()
+    assert [name for name, _ in tree.named_parameters()] == [
+        "scale",
+        "first.weight",
+        "first.bias",
+        "blocks.0.weight",
+        "blocks.1.weight",
+        "blocks.1.bias",
+    ]
+    assert [id(p) for p in tree.parameters()] == [id(p) for _, p in tree.named_parameters()]
+    assert all(isinstance(p, nn.Parameter) and p.requires_grad for p in tree.parameters())
+    assert {"tied.weight", "constant", "blocks.1.running_mean"} <= set(tree.state_dict())
+    names = [type(m).__name__ for m in tree.modules()]
+    assert names == ["Tree", "Linear", "Linear", "BatchNorm1d", "Linear"]
+    other = Tree()
+    other.load_state_dict(tree.state_dict())
+    assert other.tied.weight is other.first.weight
+
+
+def test_train_eval_freeze_and_zero_grad_reach_everything() -> None:
+    tree = Tree()
+    assert tree.training and tree.eval() is tree
+    assert not any(m.training for m in tree.modules())
+    assert tree.train() is tree and all(m.training for m in tree.modules())
+    tree.first(mg.tensor([[1.0, 2.0]])).sum().backward()
+    assert tree.first.weight.grad is not None
+    tree.zero_grad()
+    assert all(p.grad is None for p in tree.parameters())
+    assert tree.requires_grad_(False) is tree
+    assert not tree.first(mg.tensor([[1.0, 2.0]])).requires_grad
+    assert len(list(tree.parameters())) == 6
+    tree.requires_grad_()
+    assert tree.first(mg.tensor([[1.0, 2.0]])).requires_grad
+
+
+def test_to_converts_parameters_and_statistics() -> None:
+    tree = Tree().to("float64")
+    assert {str(v.dtype) for v in tree.state_dict().values()} == {"float64"}
+    assert tree.tied.weight is tree.first.weight
+    assert all(p.requires_grad for p in tree.parameters()) and not tree.constant.requires_grad
+    assert tree.to("float32").first.weight.dtype == "float32"
+
+
+def test_sequential_is_a_sequence() -> None:
+    parts = [nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)]
+    net = nn.Sequential(*parts)
+    assert len(net) == 3 and list(net) == parts and net[0] is parts[0] and net[-1] is parts[2]
+    head = net[:2]
+    assert isinstance(head, nn.Sequential) and list(head) == parts[:2]
+    x = mg.tensor([[1.0, 2.0]])
+    np.testing.assert_array_equal(net(x).numpy(), parts[2](head(x)).numpy())
+    assert nn.Sequential()(x) is x
+
+
+def test_repr_shows_the_arguments() -> None:
+    net = nn.Sequential(
+        nn.Linear(2, 3, bias=False), nn.Sequential(nn.LeakyReLU(0.2)), nn.Dropout(0.3)
+    )
+    assert repr(net) == (
+        "Sequential(\n  (0): Linear(2, 3, bias=False)\n"
+        "  (1): Sequential(\n    (0): LeakyReLU(0.2)\n  )\n  (2): Dropout(p=0.3)\n)"
+    )
+
+
+MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: nn.Linear(0, 3), ValueError, "Linear: in_features must be a positive integer, got 0"),
+    (lambda: nn.Linear(3, -1), ValueError, "Linear: out_features must be .*, got -1"),
+    (lambda: nn.Linear(3, 2.0), ValueError, "Linear: out_features must be .*, got 2.0"),  # type: ignore[arg-type]
+    (lambda: nn.Linear(True, 2), ValueError, "Linear: in_features must be .*, got True"),
+    (lambda: nn.BatchNorm2d(0), ValueError, "BatchNorm2d: num_features must be .*, got 0"),
+    (lambda: nn.Embedding(2, 0), ValueError, "Embedding: embedding_dim must be .*, got 0"),
+    (lambda: nn.Dropout(1.0), ValueError, r"Dropout: p must lie in \[0, 1\), got 1.0"),
+    (lambda: nn.BatchNorm1d(3, 0.8), TypeError, "positional"),  # type: ignore[misc]
+    (lambda: nn.Sequential(np.tanh), TypeError, "Sequential: argument 0 is a ufunc"),  # type: ignore[arg-type]
+    (lambda: nn.Module()(1), NotImplementedError, "Module does not define forward"),
+    (
+        lambda: nn.Linear(100, 256)(np.zeros((64, 784), "float32")),
+        ValueError,
+        r"^linear: x has 784 features, weight expects 100 "
+        r"\(x \(64, 784\), weight \(256, 100\), bias \(256,\)\)$",
+    ),
+    (lambda: nn.Linear(2, 2)(np.zeros((1, 2))), TypeError, "linear: x is float64 but a parameter"),
+    (
+        lambda: nn.BatchNorm1d(2)(mg.tensor(np.zeros((2, 2, 1, 1), "f"))),
+        ValueError,
+        r"BatchNorm1d: expected 2 axes, got x \(2, 2, 1, 1\)",
+    ),
+    (lambda: nn.BatchNorm2d(2)(mg.tensor([[1.0, 2.0]])), ValueError, "BatchNorm2d: expected 4"),
+    (lambda: nn.BatchNorm1d(2)(mg.tensor([[1.0, 2.0]])), ValueError, "more than one value"),
+    (lambda: nn.BatchNorm1d(3)(mg.tensor([[1.0], [2.0]])), ValueError, r"weight must be \(1,\)"),
+    (lambda: nn.Embedding(2, 2)([2]), ValueError, r"embedding: indices must lie in 0\.\.1"),
+    (lambda: nn.Unflatten(1, (2, 2))(mg.tensor([[1.0, 2.0]])), ValueError, "reshape: "),
+    (lambda: nn.Unflatten(5, (1, 2))(mg.tensor([[1.0, 2.0]])), ValueError, "axis 5|dim 5"),
+    (lambda: init.xavier_uniform_(mg.tensor([1.0])), ValueError, r"2 or more axes, got \(1,\)"),
+    (
+        lambda: init.normal_(mg.tensor([1.0]), std=-1),
+        ValueError,
+        "std must not be negative, got -1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), MISTAKES, ids=[m[2][:40] for m in MISTAKES])
+def test_a_mistake_is_named(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()
+
+
+# --- Initialisation -----------------------------------------------------------------------------
+
+
+def check_uniform(values: np.ndarray, bound: float) -> None:
+    n = values.size
+    assert abs(values).max() <= bound * (1 + 1e-6) and abs(values).max() > 0.99 * bound
+    assert abs(values.mean()) < 5 * bound / math.sqrt(3 * n)
+    # The variance of x² for uniform x is 4b⁴/45.
+    assert abs((values**2).mean() - bound**2 / 3) < 5 * bound**2 * math.sqrt(4 / 45 / n)
+
+
+def check_normal(values: np.ndarray, mean: float, std: float) -> None:
+    n = values.size
+    assert abs(values.mean() - mean) < 5 * std / math.sqrt(n)
+    assert abs(values.std() - std) < 5 * std / math.sqrt(2 * n)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bounds_and_moments(dtype: str) -> None:
+    mg.manual_seed(1)
+    w = mg.tensor(np.zeros((60, 20, 2, 4), dtype), requires_grad=True)
+    for fill, bound in (
+        (init.xavier_uniform_, math.sqrt(6 / (20 * 8 + 60 * 8))),
+        (lambda t: init.xavier_uniform_(t, gain=3.0), 3 * math.sqrt(6 / (80 * 8))),
+        (init.kaiming_uniform_, math.sqrt(6 / (20 * 8))),
+        (lambda t: init.kaiming_uniform_(t, a=math.sqrt(5)), 1 / math.sqrt(20 * 8)),
+        (lambda t: init.uniform_(t, -2.0, 2.0), 2.0),
+    ):
+        assert fill(w) is w and w.dtype == dtype and w.requires_grad
+        check_uniform(w.numpy().astype("float64"), bound)
+    check_normal(init.normal_(w, 1.0, 0.5).numpy().astype("float64"), 1.0, 0.5)
+    assert (init.ones_(w).numpy() == 1).all() and (init.zeros_(w).numpy() == 0).all()
+
+
+def test_layers_start_as_pytorchs_do() -> None:
+    mg.manual_seed(2)
+    linear = nn.Linear(100, 3000)
+    for parameter in linear.parameters():
+        check_uniform(parameter.numpy().astype("float64"), 0.1)
+    check_normal(nn.Embedding(100, 100).weight.numpy().astype("float64"), 0.0, 1.0)
+    norm = nn.BatchNorm2d(3)
+    state = {name: value.numpy().tolist() for name, value in norm.state_dict().items()}
+    zeros, ones = [0.0] * 3, [1.0] * 3
+    assert list(state.values()) == [ones, zeros, zeros, ones]
+
+
+def test_dcgan_initialisation() -> None:
+    mg.manual_seed(3)
+    net = nn.Sequential(nn.Linear(200, 100), nn.BatchNorm1d(4000), nn.Linear(100, 3))
+    assert init.dcgan_(net) is net
+    state = {name: value.numpy().astype("float64") for name, value in net.state_dict().items()}
+    check_normal(state["0.weight"], 0.0, 0.02)
+    check_normal(state["1.weight"], 1.0, 0.02)
+    assert not any(state[name].any() for name in ("0.bias", "1.bias", "2.bias", "1.running_mean"))
+    assert (state["1.running_var"] == 1).all()
+
+
+def test_the_seed_decides_the_weights_and_dropout_does_not_disturb_them() -> None:
+    def weights(seed: int, noise: bool = False) -> np.ndarray:
+        mg.manual_seed(seed)
+        if noise:
+            F.dropout(np.ones(100), 0.5)
+        return nn.Linear(5, 5).weight.numpy()
+
+    np.testing.assert_array_equal(weights(4), weights(4))
+    np.testing.assert_array_equal(weights(4), weights(4, noise=True))
+    assert (weights(4) != weights(5)).any()
+    for seed, kind in ((-1, ValueError), (1.5, TypeError), (True, TypeError), ("1", TypeError)):
+        with pytest.raises(kind, match="manual_seed"):
+            mg.manual_seed(seed)  # type: ignore[arg-type]

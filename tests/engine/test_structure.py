@@ -1,0 +1,229 @@
+"""What the source must look like: layers, one owner of the array library and of randomness, size.
+
+Each rule is a function from source text to a list of violations, so that a planted one can be fed
+to it as well as the package.
+"""
+
+import ast
+import io
+import tokenize
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+import minigan
+
+PACKAGE = Path(minigan.__file__).parent
+LAYERS = [
+    ["backend"],
+    ["autograd"],
+    ["ops", "ops.*", "functional"],
+    ["gradcheck", "nn", "nn.*"],
+    ["losses", "optim"],
+    ["data", "data.*", "models", "models.*", "metrics", "metrics.*", "checkpoint"],
+    ["training", "plotting"],
+    ["cli", "bench", "grading", "grading.*"],
+]
+EXEMPT = ("__init__", "__main__")
+STRANGERS = ({"training", "plotting"},)  # one layer, but neither may import the other
+TAUGHT, BUDGET = range(5), 1_600
+# gradcheck draws its test directions from a generator of its own, seeded by an argument.
+RANDOM = ("backend", "data", "data.*", "gradcheck")
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_name(p): p.read_text(encoding="utf-8") for p in sorted(PACKAGE.rglob("*.py"))}
+IS_PACKAGE = {module_name(p) for p in PACKAGE.rglob("__init__.py")}
+
+
+def layer(module: str) -> int | None:
+    for number, patterns in enumerate(LAYERS):
+        if any(fnmatchcase(module, pattern) for pattern in patterns):
+            return number
+    return None
+
+
+def imported(module: str, source: str) -> set[str]:
+    """The modules of the package that a module imports, "" for the package's own top level."""
+    found: set[str] = set()
+    home = module.split(".") if module in IS_PACKAGE else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = home[: len(home) - node.level + 1] if node.level else []
+            base = ".".join((["minigan", *above] if node.level else []) + [node.module or ""])
+            base = base.rstrip(".")
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "minigan":
+                target = name.removeprefix("minigan").removeprefix(".")
+                while target and target not in SOURCES and layer(target) is None:
+                    target = target.rpartition(".")[0]
+                while target.count(".") and target not in SOURCES:
+                    target = target.rpartition(".")[0]
+                found.add(target)
+    return found
+
+
+# To import the package's top level is to import all that its __init__ imports, and to come after.
+TOP = 1 + max(layer(target) or 0 for target in imported("__init__", SOURCES["__init__"]))
+
+
+def layering(module: str, source: str) -> list[str]:
+    if module in EXEMPT:
+        return []
+    own = layer(module)
+    if own is None:
+        return [f"{module} stands in no layer"]
+    problems = []
+    for target in sorted(imported(module, source)):
+        other = layer(target) if target else TOP
+        if other is None:
+            problems.append(f"{module} imports {target}, of no layer")
+        elif other > own:
+            problems.append(f"{module} (layer {own}) imports {target} (layer {other})")
+        elif module != target and any({module, target} == pair for pair in STRANGERS):
+            problems.append(f"{module} imports {target}")
+    return problems
+
+
+def stale_bindings(module: str, source: str) -> list[str]:
+    """Places where the current array library is bound once, and so goes stale on a switch."""
+    if module == "backend":
+        return []
+    tree = ast.parse(source)
+    problems = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "xp" for alias in node.names):
+            problems.append(f"{module}:{node.lineno} imports the name xp")
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            for default in (*node.args.defaults, *node.args.kw_defaults):
+                if default is not None and uses_xp(default):
+                    problems.append(f"{module}:{node.lineno} has xp in a default argument")
+    for scope in [tree, *(n for n in ast.walk(tree) if isinstance(n, ast.ClassDef))]:
+        for statement in scope.body:
+            if isinstance(statement, ast.Assign | ast.AnnAssign) and uses_xp(statement):
+                problems.append(f"{module}:{statement.lineno} binds xp outside of a function")
+    return problems
+
+
+def uses_xp(node: ast.AST) -> bool:
+    if isinstance(node, ast.Lambda):
+        return False
+    name = getattr(node, "attr", None) or getattr(node, "id", None)
+    return name == "xp" or any(uses_xp(child) for child in ast.iter_child_nodes(node))
+
+
+def other_randomness(module: str, source: str) -> list[str]:
+    """Uses of numpy.random, cupy.random or random outside of the modules that own the streams."""
+    if any(fnmatchcase(module, pattern) for pattern in RANDOM):
+        return []
+    tree = ast.parse(source)
+    modules = {"numpy", "cupy", "np", "cp", "xp"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {a.asname for a in node.names if a.asname and a.name in ("numpy", "cupy")}
+    problems = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "random":
+            owner = node.value
+            if (getattr(owner, "id", None) or getattr(owner, "attr", None)) in modules:
+                problems.append(f"{module}:{node.lineno} uses {ast.unparse(node)}")
+        elif isinstance(node, ast.Import):
+            names = [a.name for a in node.names]
+            if any(n == "random" or n.split(".")[:2] == ["numpy", "random"] for n in names):
+                problems.append(f"{module}:{node.lineno} {ast.unparse(node)}")
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [f"{node.module}.{a.name}" for a in node.names]
+            if any(n.startswith(("random.", "numpy.random", "cupy.random")) for n in names):
+                problems.append(f"{module}:{node.lineno} {ast.unparse(node)}")
+    return problems
+
+
+def lines_of_code(source: str) -> int:
+    """Lines that hold code: not blank, not a comment, not part of a docstring."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    docstrings: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            docstring = node.body[0]
+            docstrings |= set(range(docstring.lineno, (docstring.end_lineno or 0) + 1))
+    layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in layout and token.type != tokenize.ENDMARKER:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    return len(lines - docstrings)
+
+
+RULES = {rule.__name__: rule for rule in (layering, stale_bindings, other_randomness)}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_package_keeps_the_rule(rule: str) -> None:
+    assert [p for module, source in SOURCES.items() for p in RULES[rule](module, source)] == []
+
+
+PLANTED = [
+    ("layering", "autograd", "from minigan import functional"),
+    ("layering", "autograd", "def f():\n    from minigan.ops.shape import reshape"),
+    ("layering", "ops.shape", "import minigan.nn.layers"),
+    ("layering", "data.mnist", "from ..training import train"),
+    ("layering", "nn.layers", "from minigan import Tensor"),
+    ("layering", "losses", "from minigan.models import MLPGAN"),
+    ("layering", "training", "from minigan import plotting"),
+    ("layering", "plotting", "from minigan.training import train"),
+    ("layering", "checkpoint", "import minigan as mg"),
+    ("layering", "sundries", "import math"),
+    ("stale_bindings", "nn.layers", "from minigan.backend import xp"),
+    ("stale_bindings", "nn.layers", "from minigan.backend import xp as np"),
+    ("stale_bindings", "optim", "from minigan import backend\nxp = backend.xp"),
+    ("stale_bindings", "optim", "class A:\n    zero = backend.xp.zeros(3)"),
+    ("stale_bindings", "optim", "def f(xp=backend.xp): ..."),
+    ("other_randomness", "optim", "import numpy as np\nnp.random.seed(0)"),
+    ("other_randomness", "optim", "import numpy\nnumpy.random.default_rng(0)"),
+    ("other_randomness", "optim", "import numpy as n\nn.random.rand()"),
+    ("other_randomness", "optim", "from numpy.random import default_rng"),
+    ("other_randomness", "optim", "from numpy import random"),
+    ("other_randomness", "optim", "import numpy.random as r"),
+    ("other_randomness", "optim", "import random"),
+    ("other_randomness", "optim", "backend.xp.random.normal()"),
+]
+
+
+@pytest.mark.parametrize(("rule", "module", "source"), PLANTED)
+def test_a_planted_violation_is_found(rule: str, module: str, source: str) -> None:
+    assert len(RULES[rule](module, source)) == 1
+
+
+def test_what_is_allowed_passes() -> None:
+    assert layering("nn.layers", "from minigan import backend\nfrom minigan.nn import init") == []
+    assert layering("data.mnist", "from .idx import read\nfrom . import toy") == []
+    assert layering("__init__", "from minigan import cli") == []
+    assert layering("cli", "from minigan import training, plotting") == []
+    assert stale_bindings("optim", "def f():\n    xp = backend.xp\n    return xp.zeros(3)") == []
+    assert other_randomness("optim", 'backend.stream("init").random(3)') == []
+    assert other_randomness("data.toy", "import numpy\nnumpy.random.default_rng(0)") == []
+
+
+def test_the_taught_layers_stay_small_enough_to_read() -> None:
+    counts = {m: lines_of_code(s) for m, s in SOURCES.items() if layer(m) in TAUGHT}
+    assert len(counts) > 10
+    assert sum(counts.values()) <= BUDGET, f"{sum(counts.values())} lines of code: {counts}"
+
+
+def test_the_line_count_leaves_out_blanks_comments_and_docstrings() -> None:
+    source = (
+        '"""Doc\n\nmore."""\n\n# comment\nx = 1  # code\n\ndef f():\n    """Doc."""\n    # no\n'
+    )
+    source += '    return (\n        x\n    )\n\ny = """a\nstring"""\n'
+    assert lines_of_code(source) == 7
+    assert lines_of_code("x = 1\n" * 1601) > BUDGET
