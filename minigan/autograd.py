@@ -72,7 +72,6 @@ class Node:
     Attributes:
         edges: pairs (node of an input, VJP towards that input); empty for a leaf; None once the
             graph was freed.
-        op: the name of the operation; "leaf" for a leaf.
         order: when it was recorded. Inputs come before what uses them, so descending order is a
             topological order of the backward walk.
         shape, dtype: those of the value it stands for, and so those of its gradient.
@@ -81,19 +80,24 @@ class Node:
         leaf: a weak reference to the Tensor of a leaf, whose ``.grad`` collects gradients.
     """
 
-    __slots__ = ("dtype", "edges", "leaf", "op", "order", "shape", "value")
+    __slots__ = ("_vjp_name", "dtype", "edges", "leaf", "order", "shape", "value")
 
     edges: Sequence[tuple[Node, VJP]] | None
     leaf: weakref.ref[Tensor] | None
 
-    def __init__(self, edges: Sequence[tuple[Node, VJP]], value: Array, op: str):
+    def __init__(self, edges: Sequence[tuple[Node, VJP]], value: Array):
         self.edges = edges
-        self.op = op
+        self._vjp_name = edges[0][1].__qualname__ if edges else "leaf"
         self.order = next(_clock)
         self.shape = value.shape
         self.dtype = value.dtype
         self.value: tuple[Array, list[int]] | None = None
         self.leaf = None
+
+    @property
+    def op(self) -> str:
+        """The name of the operation, which is the function that its VJPs were written in."""
+        return self._vjp_name.partition(".")[0]
 
     def output(self) -> Tensor:
         """The operation's output as a Tensor of the graph, made anew from the kept array."""
@@ -104,17 +108,23 @@ class Node:
 
     def apply(self, vjp: VJP, g: Tensor) -> Tensor:
         """One VJP of this operation, with what it holds and what it returns checked."""
-        held = [cell.cell_contents for cell in vjp.__closure__ or ()]
-        if vjp.__code__.co_argcount == 2:
-            held.append(out := self.output())
-        for tensor in held:
-            if isinstance(tensor, Tensor) and tensor._stamp[0] > self.order:
-                raise RuntimeError(
-                    f"{self.op}: a tensor of shape {tensor.shape} that its gradient needs was "
-                    "changed in place after the forward pass (by an optimizer step or a load); "
-                    "run the forward pass again before this backward"
-                )
-        return vjp(g) if vjp.__code__.co_argcount == 1 else vjp(g, out)
+        for cell in vjp.__closure__ or ():
+            held = cell.cell_contents
+            if isinstance(held, Tensor) and held._stamp[0] > self.order:
+                raise self._changed(held)
+        if vjp.__code__.co_argcount == 1:
+            return vjp(g)
+        out = self.output()
+        if out._stamp[0] > self.order:
+            raise self._changed(out)
+        return vjp(g, out)
+
+    def _changed(self, held: Tensor) -> RuntimeError:
+        return RuntimeError(
+            f"{self.op}: a tensor of shape {held.shape} that its gradient needs was changed in"
+            " place after the forward pass (by an optimizer step or a load); run the forward"
+            " pass again before this backward"
+        )
 
 
 class Tensor:
@@ -191,7 +201,7 @@ class Tensor:
                 raise TypeError(
                     f"requires_grad: only float tensors have gradients, this one is {self.dtype}"
                 )
-            self._node = Node((), self.data, "leaf")
+            self._node = Node((), self.data)
             self._node.leaf = weakref.ref(self)
         return self
 
@@ -340,13 +350,15 @@ def record(value: Array, *edges: tuple[Tensor, VJP], shares: Tensor | None = Non
             the graph keeps alive, so it should hold shapes where shapes are enough.
         shares: the input whose memory ``value`` is a view of.
     """
-    out = Tensor(value)
-    if shares is not None:
-        out._stamp = shares._stamp
+    out = Tensor.__new__(Tensor)  # without the checks of __init__: this runs for every operation
+    # NumPy's ufuncs make scalars of 0-d arrays; a Tensor always holds an array.
+    out.data = value if isinstance(value, backend.xp.ndarray) else backend.xp.asarray(value)
+    out.grad = out._node = None
+    out._stamp = [0] if shares is None else shares._stamp
     if _recording.on:
         live = [(x._node, vjp) for x, vjp in edges if x._node is not None]
         if live:
-            node = out._node = Node(live, out.data, live[0][1].__qualname__.partition(".")[0])
+            node = out._node = Node(live, out.data)
             for _, vjp in live:
                 if vjp.__code__.co_argcount == 2:
                     node.value = out.data, out._stamp
@@ -409,15 +421,15 @@ def _seed(output: Tensor, gradient: Any) -> Tensor:
             )
         return Tensor(backend.xp.ones(output.shape, output.dtype))
     g = as_tensor(gradient)
-    _check_gradient("backward", g, output)
+    if g.shape != output.shape or g.dtype != output.dtype:
+        raise _mismatch("backward", g, output)
     return g
 
 
-def _check_gradient(op: str, g: Tensor, of: Tensor | Node) -> None:
-    if g.data.shape != of.shape:
-        raise ValueError(f"{op}: a gradient of shape {g.shape} for a value of shape {of.shape}")
-    if g.data.dtype != of.dtype:
-        raise TypeError(f"{op}: a gradient of dtype {g.dtype} for a value of dtype {of.dtype}")
+def _mismatch(op: str, g: Tensor, of: Tensor | Node) -> Exception:
+    if g.shape != of.shape:
+        return ValueError(f"{op}: a gradient of shape {g.shape} for a value of shape {of.shape}")
+    return TypeError(f"{op}: a gradient of dtype {g.dtype} for a value of dtype {of.dtype}")
 
 
 def _reachable(roots: Iterable[Node], since: int = 0) -> list[Node]:
@@ -468,7 +480,8 @@ def _walk(grads: dict[Node, Tensor], targets: set[Node], create_graph: bool) -> 
         edges = [(parent, vjp) for parent, vjp in node.edges or () if parent in needed]
         for parent, vjp in edges:
             part = node.apply(vjp, g)
-            _check_gradient(f"vjp of {node.op}", part, parent)
+            if part.data.shape != parent.shape or part.data.dtype != parent.dtype:
+                raise _mismatch(f"vjp of {node.op}", part, parent)
             if parent not in grads:
                 if not create_graph and _is_sole_owner(part):
                     owned.add(parent)

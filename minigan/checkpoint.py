@@ -52,7 +52,7 @@ def _digest(tensors: Mapping[str, numpy.ndarray]) -> str:
     for name in sorted(tensors):
         array = tensors[name]
         sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        sha.update(numpy.ascontiguousarray(array).tobytes())
+        sha.update(numpy.asarray(array, order="C").tobytes())
     return sha.hexdigest()
 
 
@@ -60,7 +60,7 @@ def save_tensors(path: Path, tensors: Arrays, info: Mapping[str, Any] | None = N
     """Write named arrays and a JSON-able ``info`` to a safetensors file, atomically."""
     # One metadata entry: safetensors writes several in an order that changes from run to run.
     meta = json.dumps({"sha256": _digest(tensors), "info": info or {}}, sort_keys=True)
-    contiguous = {name: numpy.ascontiguousarray(array) for name, array in tensors.items()}
+    contiguous = {name: numpy.asarray(array, order="C") for name, array in tensors.items()}
     write_atomic(path, safetensors.numpy.save(contiguous, metadata={"minigan": meta}))
 
 

@@ -4,7 +4,6 @@ A row of the table says how to draw inputs (shapes, axes, indices; values away f
 the operation is called in minigan, PyTorch and NumPy. The tests below run over all rows.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -754,8 +753,8 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: F.concatenate([x23], axis=2), ValueError, "concatenate: axis 2 does not exist"),
     (lambda: F.stack([x23, x32]), ValueError, "stack: shapes differ"),
     (lambda: F.stack([]), ValueError, "expected at least one"),
-    (lambda: F.pad(x23, (1,)), ValueError, "pad: expected (before, after)"),
-    (lambda: F.pad(x23, (1, 1, -1, 0)), ValueError, "pad: expected (before, after)"),
+    (lambda: F.pad(x23, (1,)), ValueError, "pad: expected .before, after."),
+    (lambda: F.pad(x23, (1, 1, -1, 0)), ValueError, "pad: expected .before, after."),
     (lambda: F.embedding([0, 2], x23), ValueError, r"embedding: indices must lie in 0\.\.1"),
     (lambda: F.embedding([-1], x23), ValueError, "embedding: indices must lie in"),
     (lambda: F.embedding([0.0], x23), TypeError, "embedding: indices must be integers"),
@@ -775,5 +774,5 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
 
 @pytest.mark.parametrize(("call", "kind", "message"), MISTAKES, ids=[m[2][:40] for m in MISTAKES])
 def test_a_mistake_is_named(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
-    with pytest.raises(kind, match=re.escape(message)):
+    with pytest.raises(kind, match=message):
         call()
