@@ -11,7 +11,6 @@ from one seed (Philox or CuPy's own generators would draw other numbers on a GPU
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -152,5 +151,3 @@ def set_rng_state(state: dict[str, Any]) -> None:
 
 
 manual_seed(0)
-if "MINIGAN_BACKEND" in os.environ:
-    set_backend(os.environ["MINIGAN_BACKEND"])

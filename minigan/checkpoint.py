@@ -2,8 +2,8 @@
 
 Tensors are written as safetensors files: a header and raw bytes, never code. Every file is written
 under a temporary name, synced and renamed, so a reader finds the old one or the new one and
-nothing in between. A SHA-256 over names, dtypes, shapes and bytes stands in each tensor file's
-metadata and is checked on load.
+nothing in between. A SHA-256 over what a tensor file says (names, dtypes, shapes, bytes and the
+values beside them) stands in its metadata and is checked on load.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def write_atomic(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _digest(tensors: Mapping[str, numpy.ndarray]) -> str:
-    sha = hashlib.sha256()
+def _digest(tensors: Mapping[str, numpy.ndarray], info: Any) -> str:
+    sha = hashlib.sha256(json.dumps(info, sort_keys=True).encode())
     for name in sorted(tensors):
         array = tensors[name]
         sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
@@ -59,7 +59,7 @@ def _digest(tensors: Mapping[str, numpy.ndarray]) -> str:
 def save_tensors(path: Path, tensors: Arrays, info: Mapping[str, Any] | None = None) -> None:
     """Write named arrays and a JSON-able ``info`` to a safetensors file, atomically."""
     # One metadata entry: safetensors writes several in an order that changes from run to run.
-    meta = json.dumps({"sha256": _digest(tensors), "info": info or {}}, sort_keys=True)
+    meta = json.dumps({"sha256": _digest(tensors, info or {}), "info": info or {}}, sort_keys=True)
     contiguous = {name: numpy.asarray(array, order="C") for name, array in tensors.items()}
     write_atomic(path, safetensors.numpy.save(contiguous, metadata={"minigan": meta}))
 
@@ -80,8 +80,8 @@ def load_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
             expected, info = meta["sha256"], meta["info"]
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise DamagedFileError(f"{path}: damaged, or not written by minigan ({error})") from error
-    if _digest(tensors) != expected:
-        raise DamagedFileError(f"{path}: the tensors do not match their SHA-256; the file changed")
+    if _digest(tensors, info) != expected:
+        raise DamagedFileError(f"{path}: the content does not match its SHA-256; the file changed")
     return tensors, info
 
 
@@ -98,7 +98,9 @@ class Run:
     @classmethod
     def create(cls, path: Path, config: dict[str, Any]) -> Run:
         """Start a run in a directory that holds none yet; FileExistsError otherwise."""
-        if path.is_dir() and any(path.iterdir()):
+        if path.exists() and not path.is_dir():
+            raise FileExistsError(f"{path} is a file")
+        if path.exists() and any(path.iterdir()):
             raise FileExistsError(f"{path} exists and is not empty")
         run = cls(path, {"format": FORMAT, **config})
         (path / "samples").mkdir(parents=True, exist_ok=True)
@@ -109,7 +111,7 @@ class Run:
     def open(cls, path: Path) -> Run:
         """An existing run; FileNotFoundError or :class:`DamagedFileError` if it is none."""
         try:
-            text = (path / "config.json").read_text(encoding="utf-8")
+            text = (path / "config.json").read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(f"{path} holds no run (there is no config.json)") from None
         try:
@@ -130,6 +132,11 @@ class Run:
     @property
     def checkpoint_path(self) -> Path:
         return self.path / "checkpoint.safetensors"
+
+    @property
+    def has_checkpoint(self) -> bool:
+        previous = self.path / "checkpoint.previous.safetensors"
+        return self.checkpoint_path.exists() or previous.exists()
 
     def save_checkpoint(self, tensors: Arrays, info: Mapping[str, Any]) -> None:
         """Write the training state, keeping the one before as checkpoint.previous.safetensors."""
@@ -190,10 +197,10 @@ class Run:
         for name in ("history.csv", "timing.csv"):
             path = self.path / name
             if path.exists():
-                lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-                kept = lines[:1] + [
-                    line
-                    for line in lines[1:]
-                    if line.endswith("\n") and int(line.split(",")[0]) <= step
-                ]
-                write_atomic(path, "".join(kept).encode())
+                head, *lines = path.read_bytes().splitlines(keepends=True) or [b""]
+                whole = [line for line in lines if line.endswith(b"\n")]  # a kill may tear the last
+                try:
+                    kept = [line for line in whole if int(line.split(b",")[0]) <= step]
+                except ValueError as error:
+                    raise DamagedFileError(f"{path}: damaged ({error})") from error
+                write_atomic(path, b"".join([head, *kept]))

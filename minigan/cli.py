@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import sys
 import warnings
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any, NoReturn
 import click
 import numpy
 from click.core import ParameterSource
+from click.exceptions import NoArgsIsHelpError
 
 import minigan
 from minigan import backend, data, plotting
@@ -167,7 +169,7 @@ def train(
 
     total = asked["steps"] or asked["epochs"] * trainer.steps_per_epoch
     click.echo(
-        f"{model} on {len(images):,} images, {loss}, seed {asked['seed']}, "
+        f"{model} on {len(images):,} images, {asked['loss']}, seed {asked['seed']}, "
         f"steps {trainer.steps_done:,} to {total:,}, into {out}",
         err=True,
     )
@@ -185,8 +187,9 @@ def train(
             f"{error}; {last if run.checkpoint_path.exists() else none}. A smaller --lr may help"
         ) from error
     if trainer.steps_done < total:
-        command = f"minigan train {model} --out {out} --resume"
-        click.echo(f"stopped and saved at step {trainer.steps_done:,}; go on with: {command}")
+        command = f"minigan train {model} --out {shlex.quote(str(out))} --resume"
+        saved = "stopped and saved" if run.has_checkpoint else "stopped"
+        click.echo(f"{saved} at step {trainer.steps_done:,}; go on with: {command}")
         context.exit(130)
     frames = sorted((run.path / "samples").glob("epoch_*.png"))
     if total % trainer.steps_per_epoch:
@@ -236,6 +239,9 @@ def _merge_into(config: dict[str, Any], asked: dict[str, Any], context: click.Co
 
 
 def _load_state(run: Run, trainer: Trainer) -> None:
+    if not run.has_checkpoint:  # stopped before the first one
+        run.forget_after(0)
+        return
     tensors, info, warning = run.load_checkpoint()
     if warning:
         click.echo(f"minigan: {warning}", err=True)
@@ -352,11 +358,14 @@ def main() -> NoReturn:
 def _run(command: Callable[[], Any]) -> int:
     try:
         result = command()
+    except NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         message, code = error.format_message(), error.exit_code
     except click.Abort:
         message, code = "stopped", 130
-    except (DamagedFileError, MemoryError, ConnectionError) as error:
+    except (DamagedFileError, data.DamagedDataError, MemoryError, ConnectionError) as error:
         message, code = str(error) or "out of memory", 1
     except (ValueError, TypeError, FileNotFoundError, NotADirectoryError) as error:
         message, code = str(error), 2

@@ -43,6 +43,8 @@ __all__ = [
 
 #: Steps between two rows of history.csv; between them nothing is fetched from the device.
 LOG_EVERY = 50
+#: Later than any step.
+NEVER = numpy.iinfo("int64").max
 #: Pictures in the grid that is drawn from the same latents after every epoch.
 FIXED = 64
 
@@ -132,7 +134,7 @@ class Trainer:
         }
         self.fixed_latents = model.latents(FIXED)
         self.steps_done = 0
-        self._first_bad = backend.xp.asarray(numpy.iinfo("int64").max)
+        self._first_bad = backend.xp.asarray(NEVER)
         self._start_epoch()
 
     @property
@@ -163,14 +165,14 @@ class Trainer:
         measured |= generator_step(*players, self.optimizers["generator"], z(self.batch_size))
         self.steps_done += 1
         finite = backend.xp.isfinite(measured["d_loss"].data + measured["g_loss"].data)
-        bad_now = backend.xp.where(finite, numpy.iinfo("int64").max, self.steps_done)
+        bad_now = backend.xp.where(finite, NEVER, self.steps_done)
         self._first_bad = backend.xp.minimum(self._first_bad, bad_now)
         return measured
 
     def fetch(self, measured: dict[str, Tensor]) -> dict[str, float]:
         """A row of history.csv: what a step measured and the norms of both gradients, on the host.
 
-        Raises DivergedError if a loss was not finite at any step so far.
+        Raises DivergedError if a loss was not finite at any step so far, or a gradient is not.
         """
         values = {name: t.data for name, t in measured.items()}
         for player, optimizer in self.optimizers.items():
@@ -180,6 +182,8 @@ class Trainer:
         row = dict(zip(values, backend.to_host(stacked).tolist(), strict=True))
         if (step := int(row.pop("first_bad"))) <= self.steps_done:
             raise DivergedError(self._diverged(step))
+        if not_finite := [name for name, value in row.items() if not math.isfinite(value)]:
+            raise DivergedError(f"{', '.join(not_finite)} not finite at step {self.steps_done}")
         epoch = self.steps_done / self.steps_per_epoch
         return {"step": self.steps_done, "epoch": round(epoch, 4), **row}
 
@@ -209,6 +213,7 @@ class Trainer:
             )
         self.fixed_latents = Tensor(backend.asarray(tensors["fixed_latents"]))
         self.steps_done = int(info["steps_done"])
+        self._first_bad = backend.xp.asarray(NEVER)
         backend.set_rng_state(info["rng"])
         self._start_epoch()
 
@@ -223,7 +228,7 @@ class Trainer:
 
 def _norm(params: Iterable[Tensor]) -> Array:
     """The Euclidean norm of all gradients together, on the device."""
-    squares = [(p.grad.data**2).sum() for p in params if p.grad is not None]
+    squares = [(p.grad.data.astype("float64") ** 2).sum() for p in params if p.grad is not None]
     return backend.xp.sqrt(sum(squares))
 
 

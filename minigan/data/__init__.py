@@ -1,9 +1,20 @@
 """Data to learn from: MNIST and Fashion-MNIST (`mnist`), and mixtures of Gaussians (`toy`)."""
 
-from .mnist import FileInfo, Source, fetch, fingerprint, info, load, load_mnist, verify
+from .mnist import (
+    DamagedDataError,
+    FileInfo,
+    Source,
+    fetch,
+    fingerprint,
+    info,
+    load,
+    load_mnist,
+    verify,
+)
 from .toy import GaussianMixture, grid25, ring8
 
 __all__ = [
+    "DamagedDataError",
     "FileInfo",
     "GaussianMixture",
     "Source",

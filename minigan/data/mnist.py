@@ -88,6 +88,10 @@ class FileInfo:
         return not self.problem
 
 
+class DamagedDataError(ValueError):
+    """A data file is not what it should be; the message names the file and the fault."""
+
+
 def load_mnist(split: str = "train") -> tuple[Bytes, Bytes]:
     """MNIST's images, uint8 (N, 28, 28), and labels, uint8 (N,); N is 60,000, for "test" 10,000.
 
@@ -213,12 +217,13 @@ def _download_or_embedded(name: str) -> Source:
 
 
 def _advice(name: str) -> str:
-    fetch_it = {
-        "mnist": "run `minigan data fetch`",
-        "fashion-mnist": "run `minigan data fetch fashion-mnist`",
-    }[name]
+    ways = {
+        "mnist": "run `minigan data fetch` (with a network connection)",
+        "fashion-mnist": "run `minigan data fetch fashion-mnist` (with a network connection), "
+        "install Debian's dataset-fashion-mnist",
+    }
     return (
-        f"To have all of it, {fetch_it} (with a network connection), "
+        f"To have all of it, {ways[name]}, "
         f"or set MINIGAN_DATA to a folder with the four files in {name}/."
     )
 
@@ -290,10 +295,10 @@ def _read_split(source: Source, split: str) -> tuple[Bytes, Bytes]:
             arrays.append(_check(_content(source, file), file, source.sha256.get(file)))
         except ValueError as error:
             where = _path(source.folder, file)
-            raise ValueError(f"{where}: {error}. {source.remedy}") from error
+            raise DamagedDataError(f"{where}: {error}. {source.remedy}") from error
     images, labels = arrays
     if len(images) != len(labels):
-        raise ValueError(
+        raise DamagedDataError(
             f"{source.folder}: found {len(images)} images in {SPLITS[split][0]} but {len(labels)} "
             f"labels in {SPLITS[split][1]}, expected as many. {source.remedy}"
         )

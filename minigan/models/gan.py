@@ -48,13 +48,14 @@ class GAN:
 
     def generate(self, z: Tensor) -> numpy.ndarray:
         """The pictures of given latents, uint8 (n, 28, 28), drawn in evaluation mode."""
-        training = self.generator.training
+        modes = [(module, module.training) for module in self.generator.modules()]
         self.generator.eval()
         try:
             with no_grad():
                 parts = [self.generator(z[i : i + 500]).numpy() for i in range(0, z.shape[0], 500)]
         finally:
-            self.generator.train(training)
+            for module, training in modes:
+                module.training = training
         return to_pixels(numpy.concatenate(parts).reshape(-1, 28, 28))
 
     def sample(self, n: int, seed: int | None = None) -> numpy.ndarray:

@@ -1,0 +1,521 @@
+"""Files of a run: whole or refused. A failed write loses nothing, nothing is half-loaded."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigan as mg
+from minigan.checkpoint import DamagedFileError, Run, load_tensors, save_tensors, write_atomic
+
+nn = mg.nn
+
+TENSORS: dict[str, np.ndarray] = {
+    "generator.0.weight": np.arange(6, dtype="float32").reshape(2, 3) - 2.5,
+    "step": np.array(7, dtype="int64"),  # no axes
+    "wide": np.array([1e-300, -0.0, np.inf], dtype="float64"),
+    "empty": np.zeros((0, 3), "float32"),
+}
+INFO: dict[str, Any] = {
+    "steps_done": 12,
+    "rng": {"latent": {"state": 2**127 + 1, "name": "größe"}},
+    "nothing": None,
+}
+
+
+def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+    """Names, dtypes, shapes and bits (−0 is not 0 here)."""
+
+    def described(tensors: dict[str, np.ndarray]) -> dict[str, tuple[Any, ...]]:
+        return {name: (x.dtype, x.shape, x.tobytes()) for name, x in tensors.items()}
+
+    return described(a) == described(b)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "x.safetensors"
+    save_tensors(path, TENSORS, INFO)
+    return path
+
+
+# --- Round trips ----------------------------------------------------------------------------------
+
+
+def test_there_and_back(saved: Path) -> None:
+    tensors, info = load_tensors(saved)
+    assert same(tensors, TENSORS)
+    assert info == INFO
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (0,), (2, 0), (1, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "bool"])
+def test_any_shape_and_dtype(shape: tuple[int, ...], dtype: str, tmp_path: Path) -> None:
+    save_tensors(tmp_path / "x", {"a": np.ones(shape, dtype)})
+    tensors, info = load_tensors(tmp_path / "x")
+    assert same(tensors, {"a": np.ones(shape, dtype)}) and info == {}
+
+
+@given(st.integers(0, 3), st.permutations(range(3)), st.integers(1, 3))
+def test_any_memory_layout(
+    tmp_path_factory: pytest.TempPathFactory, first: int, order: list[int], stride: int
+) -> None:
+    array = np.arange(4 * 3 * 5, dtype="float32").reshape(4, 3, 5).transpose(order)[:, ::stride]
+    path = tmp_path_factory.getbasetemp() / "layout"
+    save_tensors(path, {"x": array, "y": array[first % len(array)]})
+    assert same(load_tensors(path)[0], {"x": array, "y": array[first % len(array)]})
+
+
+def test_the_state_of_an_optimiser(tmp_path: Path) -> None:
+    layer = nn.Linear(3, 2)
+    adam = mg.optim.Adam(layer.parameters())
+    layer(mg.tensor([[1.0, 2.0, 3.0]])).sum().backward()
+    adam.step()
+    state = {name: value.numpy() for name, value in adam.state_dict().items()}
+    save_tensors(tmp_path / "x", state)
+    back, _ = load_tensors(tmp_path / "x")
+    assert same(back, state)
+    other = mg.optim.Adam(layer.parameters())
+    other.load_state_dict(back)
+    assert same({k: v.numpy() for k, v in other.state_dict().items()}, state)
+
+
+WRITER = """
+import sys, numpy as np
+from pathlib import Path
+from minigan.checkpoint import save_tensors
+names = {"a", "bb", "ccc", "dddd", "eeeee", "ffffff"}  # their order depends on the hash seed
+tensors = {name: np.full((3, len(name)), len(name), "float32") for name in sorted(names)}
+save_tensors(Path(sys.argv[1]), tensors, {"z": 1, "a": {"y": [1, 2], "b": None}})
+print(*names)
+"""
+
+
+def test_the_same_content_is_the_same_bytes_in_any_process(tmp_path: Path) -> None:
+    orders, files = [], []
+    for seed in ("1", "2"):
+        path = tmp_path / seed
+        done = subprocess.run(
+            [sys.executable, "-c", WRITER, str(path)],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        orders.append(done.stdout)
+        files.append(path.read_bytes())
+    assert orders[0] != orders[1]
+    assert files[0] == files[1]
+
+
+def test_the_order_of_names_does_not_matter_to_the_digest(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "x", dict(reversed(TENSORS.items())), INFO)
+    assert same(load_tensors(tmp_path / "x")[0], TENSORS)
+
+
+# --- Damage ---------------------------------------------------------------------------------------
+
+
+def load_or_refuse(path: Path, content: bytes) -> str:
+    """ "refused" or "the same"; anything else is an AssertionError."""
+    path.write_bytes(content)
+    try:
+        tensors, info = load_tensors(path)
+    except DamagedFileError as error:
+        assert str(path) in str(error)
+        return "refused"
+    assert same(tensors, TENSORS) and info == INFO, "altered content was loaded"
+    return "the same"
+
+
+def test_every_truncation_is_refused(saved: Path) -> None:
+    whole = saved.read_bytes()
+    lengths = sorted({0, 1, 7, 8, 9, len(whole) - 1, *range(0, len(whole), len(whole) // 30)})
+    assert len(lengths) > 30
+    assert [n for n in lengths if load_or_refuse(saved, whole[:n]) != "refused"] == []
+    assert load_or_refuse(saved, whole) == "the same"
+
+
+@pytest.mark.parametrize("extra", [b"\0", b"x", b"\0" * 8, b"{}" * 100])
+def test_more_bytes_are_refused(saved: Path, extra: bytes) -> None:
+    assert load_or_refuse(saved, saved.read_bytes() + extra) == "refused"
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x04, 0x80])
+def test_a_flipped_bit_anywhere_is_noticed(saved: Path, mask: int) -> None:
+    whole = saved.read_bytes()
+    wrong, unnoticed = [], 0
+    for i in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[i] ^= mask
+        try:
+            unnoticed += load_or_refuse(saved, bytes(damaged)) == "the same"
+        except AssertionError:
+            wrong.append(f"{i}: {whole[max(0, i - 12) : i + 12]!r}")
+    assert wrong == []
+    assert unnoticed < 16  # blanks that pad the header may be other blanks
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1),
+)
+def test_overwritten_bytes_are_noticed(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[float, int]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "overwritten"
+    save_tensors(path, TENSORS, INFO)
+    damaged = bytearray(path.read_bytes())
+    for where, value in changes:
+        damaged[int(where * len(damaged))] = value
+    load_or_refuse(path, bytes(damaged))
+
+
+@pytest.mark.parametrize("name", [b"I32", b"U32", b"F16", b"F64", b"C64", b"X32", b"f32"])
+def test_another_dtype_in_the_header_is_refused(saved: Path, name: bytes) -> None:
+    whole = saved.read_bytes()
+    assert whole.count(b'"F32"') == 2
+    assert load_or_refuse(saved, whole.replace(b'"F32"', b'"' + name + b'"')) == "refused"
+
+
+def test_exchanged_tensors_are_refused(saved: Path) -> None:
+    whole = saved.read_bytes()
+    save_tensors(saved, {"a": np.zeros(2, "float32"), "b": np.ones(2, "float32")})
+    content = saved.read_bytes()
+    swapped = content.replace(b'"a"', b'"?"').replace(b'"b"', b'"a"').replace(b'"?"', b'"b"')
+    assert swapped != content and load_or_refuse(saved, swapped) == "refused"
+    assert load_or_refuse(saved, whole) == "the same"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [None, {}, {"format": "pt"}, {"minigan": "{}"}, {"minigan": "[]"}, {"minigan": "no JSON"},
+     {"minigan": "null"}, {"minigan": '{"sha256": null, "info": {}}'}],
+)  # fmt: skip
+def test_files_of_others_are_refused(metadata: Any, tmp_path: Path) -> None:
+    path = tmp_path / "theirs.safetensors"
+    safetensors.numpy.save_file({"w": np.ones(3, "float32")}, path, metadata=metadata)
+    with pytest.raises(DamagedFileError, match="theirs"):
+        load_tensors(path)
+
+
+@pytest.mark.parametrize("content", [b"not tensors at all", b"\x80\x04.", b"\0" * 100])
+def test_files_of_another_kind_are_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "other"
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match="other"):
+        load_tensors(path)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_tensors(tmp_path / "nowhere")
+
+
+# --- Writing --------------------------------------------------------------------------------------
+
+
+def full(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_failed_write_leaves_what_was(
+    call: str, exists: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    if exists:
+        write_atomic(path, b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        with pytest.raises(OSError, match="No space left"):
+            write_atomic(path, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"] * exists
+    assert not exists or path.read_bytes() == b"old"
+    write_atomic(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_content_is_synced_before_it_takes_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, events = tmp_path / "file", []
+    replace = os.replace
+    path.write_bytes(b"old")
+
+    def fsync(descriptor: int) -> None:
+        events.append(("fsync", os.fstat(descriptor).st_size, path.read_bytes()))
+
+    def rename(source: Path, target: Path) -> None:
+        events.append(("replace", Path(source).stat().st_size, Path(target).read_bytes()))
+        assert Path(source).parent == Path(target).parent  # a rename within one file system
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", rename)
+    write_atomic(path, b"new content")
+    assert events[:2] == [("fsync", 11, b"old"), ("replace", 11, b"old")]
+
+
+def test_writing_into_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_atomic(tmp_path / "none" / "file", b"x")
+
+
+# --- Run ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run.create(tmp_path / "runs" / "one", {"model": "small", "arguments": {"lr": 0.1}})
+
+
+def test_create_and_open(run: Run) -> None:
+    again = Run.open(run.path)
+    assert again.config == run.config == {
+        "format": 1, "model": "small", "arguments": {"lr": 0.1}
+    }  # fmt: skip
+    assert (run.path / "samples").is_dir()
+
+
+def test_create_takes_an_empty_directory(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert Run.create(tmp_path / "empty", {}).path == tmp_path / "empty"
+
+
+@pytest.mark.parametrize("content", ["config.json", "notes.txt", ".hidden"])
+def test_create_refuses_a_directory_with_anything_in_it(content: str, tmp_path: Path) -> None:
+    (tmp_path / content).write_text("mine")
+    with pytest.raises(FileExistsError, match="not empty"):
+        Run.create(tmp_path, {})
+    assert [p.name for p in tmp_path.iterdir()] == [content]
+    assert (tmp_path / content).read_text() == "mine"
+
+
+def test_create_refuses_a_run(run: Run) -> None:
+    before = (run.path / "config.json").read_bytes()
+    with pytest.raises(FileExistsError):
+        Run.create(run.path, {"model": "other"})
+    assert (run.path / "config.json").read_bytes() == before
+
+
+def test_create_where_a_file_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError):
+        Run.create(tmp_path / "file", {})
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_open_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path, tmp_path / "none", tmp_path / "file"):
+        with pytest.raises(FileNotFoundError, match="holds no run"):
+            Run.open(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '{"model": "mlp"}', '{"format": 99}'])
+def test_open_a_damaged_run(text: str, run: Run) -> None:
+    (run.path / "config.json").write_text(text)
+    with pytest.raises(DamagedFileError, match=r"config\.json"):
+        Run.open(run.path)
+
+
+def test_open_bytes_that_are_no_text(run: Run) -> None:
+    (run.path / "config.json").write_bytes(b'{"format": 1, "\xff": 0}')
+    with pytest.raises(DamagedFileError, match=r"config\.json"):
+        Run.open(run.path)
+
+
+def state(step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    return {"w": np.full(3, step, "float32")}, {"steps_done": step}
+
+
+def names(run: Run) -> list[str]:
+    return sorted(p.name for p in run.path.iterdir() if "checkpoint" in p.name)
+
+
+def test_the_checkpoint_before_is_kept(run: Run) -> None:
+    with pytest.raises(FileNotFoundError):
+        run.load_checkpoint()
+    run.save_checkpoint(*state(1))
+    assert names(run) == ["checkpoint.safetensors"]
+    for step in (2, 3):
+        run.save_checkpoint(*state(step))
+        assert names(run) == ["checkpoint.previous.safetensors", "checkpoint.safetensors"]
+        tensors, info, warning = run.load_checkpoint()
+        assert info == {"steps_done": step} and warning == "" and tensors["w"][0] == step
+        assert (
+            load_tensors(run.path / "checkpoint.previous.safetensors")[1]["steps_done"] == step - 1
+        )
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "missing", "empty"])
+def test_the_previous_checkpoint_steps_in_and_it_is_said(damage: str, run: Run) -> None:
+    run.save_checkpoint(*state(1))
+    run.save_checkpoint(*state(2))
+    content = run.checkpoint_path.read_bytes()
+    if damage == "missing":
+        run.checkpoint_path.unlink()
+    else:
+        altered = content[:-1] + bytes([content[-1] ^ 1])
+        new = {"truncated": content[:-1], "altered": altered, "empty": b""}[damage]
+        run.checkpoint_path.write_bytes(new)
+    tensors, info, warning = run.load_checkpoint()
+    assert info == {"steps_done": 1} and tensors["w"].tolist() == [1.0] * 3
+    assert "checkpoint.safetensors" in warning and "checkpoint.previous.safetensors" in warning
+
+
+def test_two_damaged_checkpoints_are_an_error(run: Run) -> None:
+    run.save_checkpoint(*state(1))
+    run.save_checkpoint(*state(2))
+    for name in names(run):
+        (run.path / name).write_bytes(b"garbage")
+    with pytest.raises(DamagedFileError):
+        run.load_checkpoint()
+
+
+@pytest.mark.parametrize("when", [1, 2, 3])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_checkpoint_that_cannot_be_written_loses_nothing(
+    call: str, when: int, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.save_checkpoint(*state(1))
+    run.save_checkpoint(*state(2))
+    real, calls = getattr(os, call), []
+
+    def fails(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return full() if len(calls) == when else real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fails)
+        try:
+            run.save_checkpoint(*state(3))
+            expected = 3
+        except OSError:
+            expected = 2
+    assert (expected == 2) == (len(calls) >= when)
+    _, info, _ = run.load_checkpoint()
+    assert info["steps_done"] in (expected, 3)
+    run.save_checkpoint(*state(4))
+    assert run.load_checkpoint()[1:] == ({"steps_done": 4}, "")
+    assert names(run) == ["checkpoint.previous.safetensors", "checkpoint.safetensors"]
+    leftover = [p.name for p in run.path.iterdir() if p.name.startswith(".")]
+    assert leftover == []
+
+
+# --- History --------------------------------------------------------------------------------------
+
+
+def test_rows_come_back(run: Run) -> None:
+    assert run.rows("history.csv") == []
+    rows = [{"step": i, "d_loss": 1 / (i + 1), "g": 1e-30 * i} for i in range(5)]
+    for row in rows:
+        run.append("history.csv", row)
+    assert run.rows("history.csv") == rows  # to the last digit
+    text = (run.path / "history.csv").read_text()
+    assert text.startswith("step,d_loss,g\n0,1.0,0.0\n") and text.count("\n") == 6
+
+
+@pytest.mark.parametrize("text", ["step,d_loss\n1\n", "step,d_loss\n1,2,3\n", "step\none\n"])
+def test_a_damaged_history(text: str, run: Run) -> None:
+    (run.path / "history.csv").write_text(text)
+    with pytest.raises(DamagedFileError, match=r"history\.csv"):
+        run.rows("history.csv")
+
+
+@pytest.mark.parametrize(("step", "kept"), [(0, []), (50, [50]), (99, [50]), (100, [50, 100])])
+def test_rows_after_the_checkpoint_are_forgotten(step: int, kept: list[int], run: Run) -> None:
+    for name in ("history.csv", "timing.csv"):
+        for i in (50, 100, 150):
+            run.append(name, {"step": i, "value": 0.5})
+    run.forget_after(step)
+    for name in ("history.csv", "timing.csv"):
+        assert [row["step"] for row in run.rows(name)] == kept
+        assert (run.path / name).read_text().startswith("step,value\n")
+    run.append("history.csv", {"step": 160, "value": 0.5})
+    assert [row["step"] for row in run.rows("history.csv")] == [*kept, 160]
+
+
+def test_a_row_cut_off_by_a_crash_is_forgotten(run: Run) -> None:
+    run.append("history.csv", {"step": 50, "value": 0.25})
+    with open(run.path / "history.csv", "a") as file:
+        file.write("60,0.1")  # of 0.125
+    run.forget_after(60)
+    assert run.rows("history.csv") == [{"step": 50, "value": 0.25}]
+
+
+def test_forgetting_without_a_history(run: Run) -> None:
+    run.forget_after(10)
+    assert run.rows("history.csv") == []
+
+
+# --- Weights --------------------------------------------------------------------------------------
+
+
+def generator(width: int = 6) -> nn.Sequential:
+    first = (nn.Linear(4, width, bias=False), nn.BatchNorm1d(width), nn.ReLU())
+    return nn.Sequential(*first, nn.Linear(width, 3), nn.Tanh())
+
+
+@pytest.fixture
+def trained() -> nn.Sequential:
+    mg.manual_seed(5)
+    module = generator()
+    module(mg.tensor(np.random.default_rng(0).standard_normal((32, 4)).astype("float32")))
+    return module
+
+
+def test_weights_come_back(run: Run, trained: nn.Sequential) -> None:
+    run.save_weights("generator", trained)
+    other = generator()
+    run.load_weights("generator", other)
+    assert same(
+        {k: v.numpy() for k, v in other.state_dict().items()},
+        {k: v.numpy() for k, v in trained.state_dict().items()},
+    )
+
+
+def test_weights_carry_their_digest_in_the_metadata(run: Run, trained: nn.Sequential) -> None:
+    run.save_weights("generator", trained)
+    with safetensors.safe_open(run.path / "generator.safetensors", framework="numpy") as file:
+        meta = json.loads(file.metadata()["minigan"])
+    assert len(bytes.fromhex(meta["sha256"])) == 32
+    assert meta["info"] == {"model": "small"}
+
+
+def test_weights_of_another_architecture_are_refused(run: Run, trained: nn.Sequential) -> None:
+    run.save_weights("generator", trained)
+    other = generator(width=7)
+    before = {k: v.numpy() for k, v in other.state_dict().items()}
+    with pytest.raises(DamagedFileError, match=r"generator\.safetensors.*\n.*wrong shape"):
+        run.load_weights("generator", other)
+    assert same({k: v.numpy() for k, v in other.state_dict().items()}, before)  # all or nothing
+
+
+def test_pytorch_reads_the_weights(run: Run, trained: nn.Sequential) -> None:
+    torch = pytest.importorskip("torch")
+    load_file = pytest.importorskip("safetensors.torch").load_file
+    run.save_weights("generator", trained)
+    theirs = torch.nn.Sequential(
+        torch.nn.Linear(4, 6, bias=False),
+        torch.nn.BatchNorm1d(6),
+        torch.nn.ReLU(),
+        torch.nn.Linear(6, 3),
+        torch.nn.Tanh(),
+    )
+    theirs.load_state_dict(load_file(run.path / "generator.safetensors"))
+    x = np.random.default_rng(1).standard_normal((5, 4)).astype("float32")
+    with torch.no_grad():
+        reference = theirs.eval()(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(trained.eval()(mg.tensor(x)).numpy(), reference, atol=1e-6)

@@ -1,0 +1,729 @@
+"""The commands: what they leave behind, how they fail, and that a run repeats and resumes."""
+
+import contextlib
+import csv
+import errno
+import gzip
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors
+from PIL import Image
+
+from minigan import backend, data, plotting
+from minigan.checkpoint import Run, load_tensors
+from minigan.cli import main
+from minigan.data import mnist
+
+BATCH = 64
+PER_EPOCH = 3  # 200 // 64
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+def minigan(*arguments: str | Path) -> Result:
+    """The command as its entry point runs it, in this process."""
+    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["minigan", *map(str, arguments)]
+    code: Any = None
+    try:
+        with (
+            backend.using_backend(backend.xp),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            main()
+    except SystemExit as done:
+        code = done.code
+    finally:
+        sys.argv = argv
+    assert isinstance(code, int)
+    assert "Traceback" not in out.getvalue() + err.getvalue()
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def train(out: Path, *arguments: str | Path) -> Result:
+    result = minigan("train", "mlp", "--batch-size", str(BATCH), "--out", out, *arguments)
+    assert result.code == 0, result.err
+    return result
+
+
+def refused(result: Result, code: int, *parts: str) -> None:
+    """One line that says what is wrong, and the exit code."""
+    assert result.code == code, result.err
+    assert result.out == ""
+    lines = result.err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("minigan: "), result.err
+    for part in parts:
+        assert part in lines[0], result.err
+
+
+def idx(array: np.ndarray) -> bytes:
+    header = struct.pack(f">{1 + array.ndim}I", 0x0800 + array.ndim, *array.shape)
+    return gzip.compress(header + array.tobytes(), mtime=0)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 training and 50 test digits as a folder of four files."""
+    folder = tmp_path_factory.mktemp("digits")
+    for split, n, prefix in (("train", 200, "train"), ("test", 50, "t10k")):
+        images, labels = data.load("mnist-mini", split)
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(idx(images[:n]))
+        (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(idx(labels[:n]))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("MINIGAN_DATA", "MINIGAN_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def _no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second per run, where nobody looks at them."""
+    monkeypatch.setattr(plotting, "save_curves", lambda *_: None)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
+
+
+#: The one file with a clock in it.
+CLOCK = "timing.csv"
+
+
+def assert_same_runs(a: Path, b: Path, but: tuple[str, ...] = ()) -> None:
+    one, other = content(a), content(b)
+    assert set(one) == set(other)
+    different = [name for name in one if one[name] != other[name]]
+    assert [name for name in different if name not in (CLOCK, *but)] == []
+
+
+@pytest.fixture(scope="module")
+def finished(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two epochs and two steps more."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    assert train(out, "--data", digits, "--steps", str(2 * PER_EPOCH + 2)).code == 0
+    return out
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+# --- What a run leaves ----------------------------------------------------------------------------
+
+
+def test_files_of_a_run(finished: Path) -> None:
+    assert set(content(finished)) == {
+        "config.json",
+        "history.csv",
+        "timing.csv",
+        "samples/epoch_0000.png",
+        "samples/epoch_0001.png",
+        "samples/epoch_0002.png",
+        "samples/epoch_0003.png",
+        "checkpoint.safetensors",
+        "checkpoint.previous.safetensors",
+        "generator.safetensors",
+        "discriminator.safetensors",
+        "curves.png",
+        "training.gif",
+    }
+
+
+def test_config_says_how_to_repeat_the_run(finished: Path, digits: Path) -> None:
+    config = json.loads((finished / "config.json").read_text())
+    assert config["model"] == "mlp"
+    assert config["arguments"] == {
+        "model": "mlp",
+        "loss": "non_saturating",
+        "data": str(digits),
+        "epochs": None,
+        "steps": 8,
+        "batch_size": 64,
+        "lr": 0.0002,
+        "seed": 0,
+    }
+    assert config["backend"] == "numpy"
+    assert config["versions"]["numpy"] == np.__version__
+    assert set(config["versions"]) == {"minigan", "numpy", "python"}
+    images, labels = data.load(digits)
+    digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+    assert config["data_sha256"] == digest
+    assert config["data_images"] == 200
+
+
+def test_history_has_no_clock_and_timing_has_it(finished: Path) -> None:
+    with open(finished / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "step", "epoch", "d_loss", "d_real", "d_fake", "g_loss", "d_grad_norm", "g_grad_norm",
+    ]  # fmt: skip
+    assert [int(row["step"]) for row in rows] == [3, 6, 8]
+    values = np.array([[float(value) for value in row.values()] for row in rows])
+    assert np.isfinite(values).all() and (values[:, 3:5] > 0).all() and (values[:, 3:5] < 1).all()
+    with open(finished / "timing.csv", newline="") as file:
+        timing = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in timing] == [3, 6, 8]
+    assert list(timing[0]) == ["step", "seconds", "rate"]
+
+
+def test_pictures_of_a_run(finished: Path) -> None:
+    pixels = []
+    for i in range(4):
+        with Image.open(finished / "samples" / f"epoch_{i:04d}.png") as image:
+            assert image.size == (726, 726)  # 3 · (8 · 28 + 9 · 2)
+            pixels.append(image.tobytes())
+    assert len(set(pixels)) == 4
+    with Image.open(finished / "training.gif") as gif:
+        assert gif.n_frames == 4 and gif.info["loop"] == 0
+    with Image.open(finished / "curves.png") as image:
+        assert image.width > 600
+
+
+def test_weights_carry_a_digest(finished: Path) -> None:
+    for player, first in (("generator", (256, 64)), ("discriminator", (512, 784))):
+        with safetensors.safe_open(finished / f"{player}.safetensors", framework="numpy") as file:
+            assert len(json.loads(file.metadata()["minigan"])["sha256"]) == 64
+            shapes = {name: file.get_tensor(name).shape for name in file.keys()}
+        assert next(shape for shape in shapes.values() if len(shape) == 2 and shape == first)
+
+
+def test_the_checkpoint_is_where_the_run_ended(finished: Path) -> None:
+    tensors, info = load_tensors(finished / "checkpoint.safetensors")
+    assert info["steps_done"] == 8
+    weights, _ = load_tensors(finished / "generator.safetensors")
+    for name, value in weights.items():
+        assert tensors[f"generator.{name}"].tobytes() == value.tobytes()
+
+
+@pytest.mark.slow
+def test_a_run_writes_only_into_its_directory(tmp_path: Path) -> None:
+    work, home = tmp_path / "work", tmp_path / "home"
+    work.mkdir(), home.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "minigan", "train", "mlp", "--data", "mnist-mini", "--steps", "60"],
+        cwd=work,
+        env=os.environ | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"),
+                          "MPLCONFIGDIR": str(tmp_path / "matplotlib")},
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [str(p.relative_to(work)) for p in work.iterdir()] == ["runs"]
+    assert [p.name for p in (work / "runs").iterdir()] == ["mlp"]
+    assert content(home) == {}
+    assert done.stdout == "done: runs/mlp/samples/epoch_0001.png\n"
+    assert "\r" not in done.stderr and "Warning" not in done.stderr
+    rows = Run.open(work / "runs" / "mlp").rows("history.csv")
+    assert [row["step"] for row in rows] == [50, 60]
+
+
+# --- Repeating and resuming -----------------------------------------------------------------------
+
+
+def test_two_runs_are_the_same_bytes(finished: Path, digits: Path, tmp_path: Path) -> None:
+    train(tmp_path / "again", "--data", digits, "--steps", "8")
+    assert_same_runs(finished, tmp_path / "again")
+
+
+@pytest.mark.usefixtures("_no_curves")
+def test_another_seed_gives_other_bytes(finished: Path, digits: Path, tmp_path: Path) -> None:
+    train(tmp_path / "other", "--data", digits, "--steps", "8", "--seed", "1")
+    one, other = content(finished), content(tmp_path / "other")
+    for name in ("generator.safetensors", "history.csv", "samples/epoch_0000.png"):
+        assert one[name] != other[name]
+
+
+@pytest.mark.slow
+def test_epochs_in_two_parts_are_epochs_in_one(digits: Path, tmp_path: Path) -> None:
+    train(tmp_path / "whole", "--data", digits, "--epochs", "2", "--loss", "minimax")
+    parts = tmp_path / "parts"
+    train(parts, "--data", digits, "--epochs", "1", "--loss", "minimax")
+    train(parts, "--resume", "--epochs", "2")
+    assert_same_runs(tmp_path / "whole", parts)
+
+
+@pytest.mark.slow
+def test_steps_in_two_parts_are_steps_in_one(finished: Path, digits: Path, tmp_path: Path) -> None:
+    parts = tmp_path / "parts"
+    train(parts, "--data", digits, "--steps", "5")
+    train(parts, "--resume", "--steps", "8")
+    # A run that was meant to end at step 5 has a row for it, and its checkpoint is another's
+    # predecessor; the rest is the same.
+    but = ("history.csv", "curves.png", "checkpoint.previous.safetensors")
+    assert_same_runs(finished, parts, but)
+
+
+@pytest.mark.usefixtures("_no_curves")
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before(
+    finished: Path, copy: Path, digits: Path
+) -> None:
+    path = copy / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    result = train(copy, "--resume")
+    assert "checkpoint.previous.safetensors" in result.err
+    # Rows after that checkpoint were forgotten and written again.
+    name = "history.csv"
+    assert (copy / name).read_bytes() == (finished / name).read_bytes()
+    name = "checkpoint.safetensors"
+    assert (copy / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_two_damaged_checkpoints(copy: Path) -> None:
+    for name in ("checkpoint.safetensors", "checkpoint.previous.safetensors"):
+        (copy / name).write_bytes(b"garbage")
+    before = content(copy)
+    refused(minigan("train", "mlp", "--out", copy, "--resume"), 1, "checkpoint")
+    assert content(copy) == before
+
+
+def test_resuming_what_is_finished_changes_nothing(finished: Path, copy: Path) -> None:
+    train(copy, "--resume")
+    assert_same_runs(finished, copy)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [("--lr", "0.1", "lr 0.0002"), ("--seed", "5", "seed 0"), ("--batch-size", "32", "64"),
+     ("--loss", "minimax", "non_saturating"), ("--data", "mnist-mini", "data"),
+     ("--steps", "7", "made for 8 steps"), ("--epochs", "9", "counts steps")],
+)  # fmt: skip
+def test_resuming_with_another_argument(option: str, value: str, told: str, copy: Path) -> None:
+    before = content(copy)
+    result = minigan("train", "mlp", "--out", copy, "--resume", option, value)
+    refused(result, 2, told)
+    assert content(copy) == before
+
+
+@pytest.mark.usefixtures("_no_curves")
+def test_resuming_with_the_same_arguments(copy: Path, digits: Path) -> None:
+    train(copy, "--resume", "--lr", "0.0002", "--seed", "0", "--loss", "non_saturating",
+          "--data", digits, "--steps", "8")  # fmt: skip
+
+
+@pytest.mark.usefixtures("_no_curves")
+def test_resuming_with_other_data_in_the_same_folder(digits: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(digits, tmp_path / "digits"))
+    out = tmp_path / "run"
+    train(out, "--data", folder, "--steps", "1")
+    _, labels = data.load(folder)
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(idx(labels[::-1].copy()))
+    before = content(out)
+    result = minigan("train", "mlp", "--out", out, "--resume", "--steps", "2")
+    refused(result, 2, "other data")
+    assert content(out) == before
+
+
+@pytest.mark.usefixtures("_no_curves")
+def test_a_resumed_run_says_what_it_plays(copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    config["arguments"]["loss"] = "minimax"
+    (copy / "config.json").write_text(json.dumps(config))
+    result = train(copy, "--resume")
+    assert "minimax" in result.err and "non_saturating" not in result.err
+
+
+@pytest.mark.parametrize("moment", ["before the first step", "in the first step"])
+def test_a_run_without_a_checkpoint_can_be_resumed(
+    moment: str, finished: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before there was one: nothing is lost but time, and no folder need be deleted."""
+    out = tmp_path / "run"
+    arguments = ("--batch-size", str(BATCH), "--data", digits, "--steps", "8", "--out", out)
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if moment == "before the first step":
+            patch.setattr(plotting, "save_grid", interrupt)
+        else:
+            patch.setattr("minigan.training.discriminator_step", interrupt)
+        assert minigan("train", "mlp", *arguments).code == 130
+    assert not (out / "checkpoint.safetensors").exists()
+    train(out, "--resume")
+    assert_same_runs(finished, out)
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_says_how_to_go_on(finished: Path, digits: Path, tmp_path: Path) -> None:
+    """A real process, a real signal."""
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "minigan", "train", "mlp", "--batch-size", str(BATCH),
+               "--data", str(digits), "--out", str(out)]  # fmt: skip
+    with subprocess.Popen(
+        [*command, "--steps", "20000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            limit = time.monotonic() + 60
+            while not (out / "checkpoint.safetensors").exists():
+                assert process.poll() is None and time.monotonic() < limit
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in stderr and "KeyboardInterrupt" not in stderr
+    steps = load_tensors(out / "checkpoint.safetensors")[1]["steps_done"]
+    assert f"step {steps:,}" in stdout
+    assert f"minigan train mlp --out {out} --resume" in stdout
+    assert [p.name for p in out.iterdir() if p.name.startswith(".")] == []
+
+    config = json.loads((out / "config.json").read_text())
+    assert config["arguments"]["steps"] == 20_000
+    # It goes on to the bytes of a run that was never stopped: of a shorter one, which is quick.
+    config["arguments"]["steps"] = steps + 2
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    train(out, "--resume")
+    whole = tmp_path / "whole"
+    train(whole, "--data", digits, "--steps", str(steps + 2))
+    assert_same_runs(whole, out, ("checkpoint.previous.safetensors",))
+
+
+# --- Nothing is overwritten -----------------------------------------------------------------------
+
+
+def test_an_existing_run_is_never_overwritten(copy: Path, digits: Path) -> None:
+    before = content(copy)
+    result = minigan("train", "mlp", "--data", digits, "--steps", "1", "--out", copy)
+    refused(result, 2, str(copy), "--out", "--resume")
+    assert content(copy) == before
+
+
+def test_a_folder_with_other_things_is_left_alone(digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    result = minigan("train", "mlp", "--data", digits, "--steps", "1", "--out", tmp_path / "mine")
+    refused(result, 2, "mine")
+    assert content(tmp_path / "mine") == {"notes.txt": b"mine"}
+
+
+def test_out_is_a_file(digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    refused(minigan("train", "mlp", "--data", digits, "--steps", "1", "--out", "file"), 2, "file")
+    refused(minigan("train", "mlp", "--out", "file", "--resume"), 2, "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+# --- Mistakes: exit 2 -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("train dcgna", ["mlp"]),
+        ("train mlp --loss wasserstien", ["minimax", "non_saturating"]),
+        ("train mlp --data cifar", ["cifar", "mnist", "mnist-mini", "fashion-mnist", "folder"]),
+        ("train mlp --backend cudy", ["numpy", "cupy", "auto"]),
+        ("train mlp --epochs 1 --steps 1", ["--epochs", "--steps"]),
+        ("train mlp --epochs 0", ["--epochs", "0"]),
+        ("train mlp --steps -3", ["--steps", "-3"]),
+        ("train mlp --batch-size 1", ["--batch-size", "1"]),
+        ("train mlp --lr 0", ["--lr"]),
+        ("train mlp --seed -1", ["--seed"]),
+        ("train mlp --data mnist-mini --lr nan", ["lr", "nan"]),
+        ("train mlp --data mnist-mini --lr inf", ["lr", "inf"]),
+        ("train mlp --data mnist-mini --batch-size 10001", ["batch_size", "10000", "10001"]),
+        ("train mlp --resume --out nowhere", ["nowhere", "no run"]),
+        ("sample nowhere", ["nowhere", "no run"]),
+        ("sample nowhere -n 0", ["-n", "0"]),
+        ("sample nowhere --seed -1", ["--seed"]),
+        ("sample nowhere -o grid.jpg", ["grid.jpg", ".png", ".npz"]),
+        ("sample nowhere -o grid", [".png", ".npz"]),
+        ("data info cifar", ["cifar", "mnist-mini"]),
+        ("data verify cifar", ["cifar", "mnist-mini"]),
+        ("data fetch mnist-mini", ["mnist-mini", "fashion-mnist"]),
+        ("data vrefiy", ["vrefiy"]),
+        ("tarin mlp", ["tarin"]),
+        ("train mlp --ecophs 3", ["--ecophs", "--epochs"]),
+    ],
+)
+def test_a_mistake_is_one_line(line: str, parts: list[str], tmp_path: Path) -> None:
+    refused(minigan(*line.split()), 2, *parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_lacks_files(digits: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(digits, tmp_path / "digits"))
+    (folder / "t10k-labels-idx1-ubyte.gz").unlink()
+    refused(minigan("train", "mlp", "--data", folder), 2, "t10k-labels-idx1-ubyte")
+    (tmp_path / "empty").mkdir()
+    refused(minigan("train", "mlp", "--data", "empty"), 2, "empty", "train-images-idx3-ubyte")
+
+
+@pytest.mark.parametrize("line", ["", "data"])
+def test_a_command_without_its_command_shows_the_help(line: str) -> None:
+    result = minigan(*line.split())
+    assert result.code == 2
+    lines = (result.out + result.err).splitlines()
+    assert "Commands:" in lines  # as lines, not run together into one
+
+
+@pytest.mark.parametrize("value", ["nonsense", "cupy", ""])
+def test_the_backend_in_the_environment(value: str, tmp_path: Path) -> None:
+    if value == "cupy" and importlib.util.find_spec("cupy"):
+        pytest.skip("CuPy is installed here")
+    done = subprocess.run(
+        [sys.executable, "-m", "minigan", "train", "mlp", "--resume", "--out", "nowhere"],
+        env=os.environ | {"MINIGAN_BACKEND": value},
+        capture_output=True,
+        text=True,
+    )
+    expected = {"nonsense": "nonsense", "cupy": "pip install", "": "nowhere"}[value]
+    refused(Result(done.returncode, done.stdout, done.stderr), 2, expected)
+
+
+@pytest.mark.usefixtures("_no_curves")
+def test_a_backend_that_is_not_there(digits: Path, tmp_path: Path) -> None:
+    try:
+        with backend.using_backend("cupy"):
+            pytest.skip("CuPy works here")
+    except RuntimeError:
+        pass
+    arguments = ("--data", digits, "--steps", "1")
+    refused(minigan("train", "mlp", *arguments, "--backend", "cupy"), 2, "cupy", "nstall")
+    assert list(tmp_path.iterdir()) == []
+    result = train(tmp_path / "run", *arguments, "--backend", "auto")
+    assert [line for line in result.err.splitlines() if "falling back to NumPy" in line]
+
+
+# --- Failures: exit 1 -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "no gzip"])
+@pytest.mark.parametrize("command", ["train mlp --data", "data verify"])
+def test_a_damaged_data_file(damage: str, command: str, digits: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(digits, tmp_path / "digits"))
+    path = folder / "train-images-idx3-ubyte.gz"
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes({
+        "truncated": whole[:-100],
+        "altered": whole[:middle] + bytes([whole[middle] ^ 0xFF]) + whole[middle + 1 :],
+        "no gzip": b"garbage",
+    }[damage])  # fmt: skip
+    refused(minigan(*command.split(), folder), 1, str(path))
+    assert [p.name for p in tmp_path.iterdir()] == ["digits"]
+
+
+def test_a_run_that_diverges(digits: Path, tmp_path: Path) -> None:
+    result = minigan("train", "mlp", "--data", digits, "--epochs", "1", "--batch-size", "64",
+                     "--lr", "1e30", "--out", "run")  # fmt: skip
+    assert result.code == 1
+    last = result.err.splitlines()[-1]
+    assert last.startswith("minigan: ") and "step 1" in last
+    assert "checkpoint" in last and "--lr" in last
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+    assert "Warning" not in result.err
+
+
+def test_a_full_disk(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def full(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) > 1:  # config.json found room, the first weights do not
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = minigan("train", "mlp", "--data", digits, "--steps", "2", "--batch-size", "64",
+                     "--out", "run")  # fmt: skip
+    assert result.code == 1
+    assert result.err.splitlines()[-1].startswith("minigan: ")
+    assert "No space left" in result.err.splitlines()[-1]
+    assert [name for name in content(tmp_path / "run") if "partial" in name] == []
+
+
+def test_an_unwritable_folder(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *arguments: Any, **options: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)  # a mode would not stop root
+    result = minigan("train", "mlp", "--data", digits, "--steps", "1", "--out", "locked/run")
+    refused(result, 1, "locked")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("config.json", b"{"), ("config.json", b"\xff\xfe{}"), ("config.json", b'{"format": 1}'),
+     ("generator.safetensors", b""), ("discriminator.safetensors", b"garbage")],
+)  # fmt: skip
+def test_a_damaged_run_is_not_sampled(name: str, text: bytes, copy: Path, tmp_path: Path) -> None:
+    (copy / name).write_bytes(text)
+    refused(minigan("sample", copy), 1, name)
+    assert not (tmp_path / "grid.png").exists()
+
+
+def test_an_altered_weight_is_noticed(copy: Path) -> None:
+    path = copy / "generator.safetensors"
+    altered = bytearray(path.read_bytes())
+    altered[-1] ^= 1
+    path.write_bytes(bytes(altered))
+    refused(minigan("sample", copy), 1, "generator.safetensors", "SHA-256")
+
+
+# --- sample ---------------------------------------------------------------------------------------
+
+
+def test_sample_arrays(finished: Path, tmp_path: Path) -> None:
+    before = content(finished)
+    result = minigan("sample", finished, "-n", "10", "-o", "x.npz")
+    assert (result.code, result.out, result.err) == (0, "x.npz\n", "")
+    with np.load("x.npz") as file:
+        assert list(file) == ["images"]
+        images = file["images"]
+    assert images.dtype == np.uint8 and images.shape == (10, 28, 28)
+    assert content(finished) == before
+    for name, seed in (("y.npz", "0"), ("z.npz", "1")):
+        assert minigan("sample", finished, "-n", "10", "-o", name, "--seed", seed).code == 0
+    assert Path("x.npz").read_bytes() == Path("y.npz").read_bytes() != Path("z.npz").read_bytes()
+
+
+def test_sample_a_picture(finished: Path) -> None:
+    assert minigan("sample", finished).code == 0
+    with Image.open("grid.png") as image:
+        assert image.size == (726, 726)
+    for name in ("a.png", "b.png"):
+        assert minigan("sample", finished, "-n", "10", "-o", name).code == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+    with Image.open("a.png") as image:
+        assert image.size == (3 * (4 * 30 + 2), 3 * (3 * 30 + 2))
+    assert minigan("sample", finished, "-n", "10", "--seed", "7", "--out", "c.png").code == 0
+    assert Path("a.png").read_bytes() != Path("c.png").read_bytes()
+
+
+def test_a_picture_and_the_arrays_show_the_same(finished: Path) -> None:
+    assert minigan("sample", finished, "-n", "4", "-o", "a.png").code == 0
+    assert minigan("sample", finished, "-n", "4", "-o", "a.npz").code == 0
+    with np.load("a.npz") as file, Image.open("a.png") as picture:
+        assert (np.asarray(picture)[::3, ::3] == plotting.grid(file["images"])).all()
+
+
+def test_sample_into_no_folder(finished: Path) -> None:
+    refused(minigan("sample", finished, "-o", "none/x.png"), 2, "none")
+    refused(minigan("sample", finished, "-o", "none/x.npz"), 2, "none")
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """An empty cache, and mirrors that refuse the connection."""
+    monkeypatch.setattr(mnist.pooch, "os_cache", lambda project: tmp_path / "cache" / project)
+    monkeypatch.setattr(mnist, "DEBIAN", tmp_path / "debian")
+    monkeypatch.setattr(mnist, "_embedded_instead", False)
+    monkeypatch.setenv("NO_PROXY", "*")
+    mnist._say.cache_clear()
+    for name in ("mnist", "fashion-mnist"):
+        monkeypatch.setitem(mnist.MIRRORS, name, ("http://127.0.0.1:9/", "http://127.0.0.1:9/b/"))
+    yield
+    mnist._say.cache_clear()
+
+
+def test_data_info_and_verify(digits: Path) -> None:
+    for name in ("mnist-mini", digits):
+        result = minigan("data", "info", name)
+        assert result.code == 0 and result.err == ""
+        for file in ("train-images", "train-labels", "t10k-images", "t10k-labels"):
+            assert file in result.out
+        assert result.out.count("ok") == 4
+        result = minigan("data", "verify", name)
+        assert result.code == 0 and "intact" in result.out
+    assert "156,816 bytes" in minigan("data", "info", digits).out  # 16 + 200 · 784
+
+
+def test_data_info_shows_damage(digits: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(digits, tmp_path / "digits"))
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(b"garbage")
+    result = minigan("data", "info", folder)
+    assert result.code == 0
+    assert result.out.count("ok") == 3 and "gzip" in result.out
+
+
+@pytest.mark.usefixtures("_offline")
+def test_fetch_without_a_network(tmp_path: Path) -> None:
+    refused(minigan("data", "fetch"), 1, "mnist", "127.0.0.1")
+    refused(minigan("data", "fetch", "fashion-mnist"), 1, "fashion-mnist")
+    assert content(tmp_path) == {}
+
+
+@pytest.mark.usefixtures("_offline")
+def test_info_and_verify_of_what_is_not_there() -> None:
+    for command in ("info", "verify"):
+        refused(minigan("data", command, "mnist"), 2, "minigan data fetch")
+
+
+@pytest.mark.usefixtures("_offline", "_no_curves")
+def test_train_without_a_network_says_what_it_uses(tmp_path: Path) -> None:
+    result = train(tmp_path / "run", "--steps", "1")
+    assert "embedded subset" in result.err
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["data_images"] == 10_000
+
+
+@pytest.mark.usefixtures("_offline")
+def test_fashion_has_no_substitute(tmp_path: Path) -> None:
+    result = minigan("train", "mlp", "--data", "fashion-mnist", "--out", "run")
+    assert result.code in (1, 2) and not (tmp_path / "run").exists()
+    assert result.err.splitlines()[-1].startswith("minigan: could not download fashion-mnist")
+
+
+# --- help -----------------------------------------------------------------------------------------
+
+OPTIONS = {
+    "": ["train", "sample", "data", "bench", "--version"],
+    "train": ["--loss", "--data", "--epochs", "--steps", "--batch-size", "--lr", "--seed",
+              "--backend", "--out", "--resume", "minimax|non_saturating", "numpy|cupy|auto",
+              "mnist|mnist-mini|fashion-mnist|PATH", "runs/MODEL"],
+    "sample": ["-n", "--seed", "-o", "RUN", ".png", ".npz"],
+    "data": ["info", "verify", "fetch"],
+    "data info": ["NAME"],
+    "data verify": ["NAME"],
+    "data fetch": ["NAME"],
+    "bench": ["Usage"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", OPTIONS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help(line: str, flag: str) -> None:
+    result = minigan(*line.split(), flag)
+    assert result.code == 0 and result.err == ""
+    assert [part for part in OPTIONS[line] if part not in result.out] == []
+    assert max(map(len, result.out.splitlines())) <= 100
+
+
+def test_version() -> None:
+    result = minigan("--version")
+    assert (result.code, result.out) == (0, "minigan, version 0.1.0\n")

@@ -1,0 +1,269 @@
+"""What every GAN promises: reproducible pictures in evaluation mode, logits, PyTorch's weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan.models import GAN, MLPGAN, MODELS
+from minigan.models.gan import to_pixels, to_tanh_range
+
+nn = mg.nn
+
+
+@pytest.fixture(scope="module")
+def model() -> MLPGAN:
+    """An MLPGAN whose running statistics have seen something."""
+    mg.manual_seed(3)
+    gan = MLPGAN()
+    for _ in range(20):
+        gan.generator(gan.latents(64))
+    return gan
+
+
+def buffers(module: nn.Module) -> dict[str, bytes]:
+    return {name: value.numpy().tobytes() for name, value in module.state_dict().items()}
+
+
+def layers(module: nn.Module) -> list[nn.Module]:
+    return list(module.modules())
+
+
+# --- Sampling -------------------------------------------------------------------------------------
+
+
+def test_models_by_name() -> None:
+    assert MODELS["mlp"] is MLPGAN
+    assert all(issubclass(kind, GAN) and kind.name == name for name, kind in MODELS.items())
+
+
+@pytest.mark.parametrize("kind", MODELS.values(), ids=list(MODELS))
+def test_players(kind: Callable[[], GAN]) -> None:
+    gan = kind()
+    assert isinstance(gan.generator, nn.Module) and isinstance(gan.discriminator, nn.Module)
+    z = gan.latents(6)
+    assert z.shape == (6, gan.latent_dim) and z.dtype == np.float32
+    pictures = gan.generator(z)
+    assert pictures.shape == (6, 1, 28, 28) and pictures.dtype == np.float32
+    assert np.abs(pictures.numpy()).max() <= 1.0
+    assert gan.discriminator(pictures).shape == (6, 1)
+    assert set(kind.defaults) == {"epochs", "batch_size", "lr"}
+
+
+@pytest.mark.parametrize("n", [1, 7, 64])
+def test_sample_is_bytes(model: MLPGAN, n: int) -> None:
+    images = model.sample(n, seed=1)
+    assert isinstance(images, np.ndarray)
+    assert images.dtype == np.uint8 and images.shape == (n, 28, 28)
+    assert images.min() < 100 < 150 < images.max()
+
+
+def test_same_seed_same_bytes(model: MLPGAN) -> None:
+    assert model.sample(20, seed=5).tobytes() == model.sample(20, seed=5).tobytes()
+    assert model.sample(20, seed=5).tobytes() != model.sample(20, seed=6).tobytes()
+
+
+def test_a_seed_leaves_the_streams_alone_and_none_draws_from_them(model: MLPGAN) -> None:
+    mg.manual_seed(0)
+    before = mg.backend.rng_state()
+    model.sample(4, seed=5)
+    assert mg.backend.rng_state() == before
+    first, second = model.sample(4), model.sample(4)
+    assert first.tobytes() != second.tobytes()
+    mg.manual_seed(0)
+    assert model.sample(4).tobytes() == first.tobytes()
+
+
+def test_samples_within_one_call_differ(model: MLPGAN) -> None:
+    assert len({image.tobytes() for image in model.sample(50, seed=2)}) == 50
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_no_samples_are_no_call(model: MLPGAN, n: int) -> None:
+    with pytest.raises(ValueError, match=str(n)):
+        model.sample(n)
+
+
+def grey_levels_apart(a: np.ndarray, b: np.ndarray) -> int:
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+def test_a_sample_is_independent_of_its_batch_mates(model: MLPGAN) -> None:
+    z = model.latents(8)
+    model.generator.train()
+    in_training = to_pixels(model.generator(z).numpy())[:, 0]
+    together = model.generate(z)
+    for i in range(8):
+        alone = model.generate(z[i : i + 1])
+        # Another batch size may sum in another order, which can move a value over a rounding edge.
+        assert grey_levels_apart(alone[0], together[i]) <= 1
+    # The comparison can fail: with batch statistics the same latents give other pictures.
+    assert grey_levels_apart(in_training, together) > 10
+
+
+def test_many_samples_are_the_few_continued(model: MLPGAN) -> None:
+    z = model.latents(1003)  # more than is drawn at once
+    assert model.generate(z).shape == (1003, 28, 28)
+    assert grey_levels_apart(model.generate(z)[[0, 499, 500, 1002]],
+                             model.generate(z[[0, 499, 500, 1002]])) <= 1  # fmt: skip
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_sampling_changes_nothing(model: MLPGAN, training: bool) -> None:
+    model.generator.train(training)
+    before = buffers(model.generator)
+    model.sample(10, seed=0)
+    assert buffers(model.generator) == before
+    assert {m.training for m in layers(model.generator)} == {training}
+    model.generator.train()
+    model.generator(model.latents(10))
+    assert buffers(model.generator) != before  # a pass in training would have shown
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_comes_back_after_an_error(training: bool) -> None:
+    gan = MLPGAN(latent_dim=8)
+    gan.generator.train(training)
+    with pytest.raises(ValueError, match="linear"):
+        gan.generate(mg.tensor(np.zeros((4, 9), "float32")))
+    assert {m.training for m in layers(gan.generator)} == {training}
+
+
+def test_sampling_records_no_graph(model: MLPGAN) -> None:
+    seen = []
+
+    class Watch(nn.Module):
+        def forward(self, x: mg.Tensor) -> mg.Tensor:
+            seen.append(x.requires_grad)
+            return x
+
+    gan = MLPGAN(latent_dim=8)
+    gan.generator = nn.Sequential(*gan.generator, Watch())
+    gan.sample(2, seed=0)
+    gan.generator(gan.latents(2))
+    assert seen == [False, True]
+
+
+# --- The architecture -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", MODELS.values(), ids=list(MODELS))
+def test_discriminators_give_logits(kind: Callable[[], GAN]) -> None:
+    gan = kind()
+    kinds = {type(layer) for layer in layers(gan.discriminator)}
+    assert not kinds & {nn.Sigmoid, nn.Tanh}
+    rng = np.random.default_rng(0)
+    far = mg.tensor((50 * rng.standard_normal((64, 1, 28, 28))).astype("float32"))
+    logits = gan.discriminator.eval()(far).numpy()
+    assert logits.min() < 0.0 and logits.max() > 1.0
+
+
+@pytest.mark.parametrize("kind", MODELS.values(), ids=list(MODELS))
+def test_no_bias_before_a_batch_norm(kind: Callable[[], GAN]) -> None:
+    gan = kind()
+    pairs = [
+        (layer, following)
+        for player in (gan.generator, gan.discriminator)
+        for layer, following in zip(list(player)[:-1], list(player)[1:], strict=True)
+        if isinstance(following, nn.BatchNorm1d)
+    ]
+    assert pairs
+    assert all(layer.bias is None for layer, _ in pairs)
+
+
+def test_no_batch_norm_at_the_ends() -> None:
+    gan = MLPGAN()
+    assert not any(isinstance(layer, nn.BatchNorm1d) for layer in list(gan.generator)[-3:])
+    assert not any(isinstance(layer, nn.BatchNorm1d) for layer in gan.discriminator)
+    assert any(isinstance(layer, nn.Tanh) for layer in gan.generator)
+
+
+def test_mlp_shapes() -> None:
+    gan = MLPGAN()
+    weights = [
+        [p.shape for p in player.parameters() if p.ndim == 2]
+        for player in (gan.generator, gan.discriminator)
+    ]
+    assert weights == [[(256, 64), (512, 256), (784, 512)], [(512, 784), (256, 512), (1, 256)]]
+
+
+# --- Pixels ---------------------------------------------------------------------------------------
+
+ALL = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+
+
+def test_pixels_there_and_back() -> None:
+    scaled = to_tanh_range(ALL)
+    assert scaled.dtype == np.float32 and scaled.shape == ALL.shape
+    assert scaled.min() == -1.0 and scaled.max() == 1.0
+    assert (np.diff(scaled.ravel()) > 0).all()
+    back = to_pixels(scaled)
+    assert back.dtype == np.uint8
+    assert (back == ALL).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "pixel"),
+    [(-1.0, 0), (1.0, 255), (-1.5, 0), (1.5, 255), (1e30, 255), (-np.inf, 0), (0.001, 128),
+     (-0.001, 127), (-1.0 + 0.4 / 127.5, 0), (-1.0 + 0.6 / 127.5, 1), (1.0 - 0.6 / 127.5, 254)],
+)  # fmt: skip
+def test_pixels_are_clipped_and_rounded(value: float, pixel: int) -> None:
+    assert to_pixels(np.full((1, 2, 2), value, "float32")).tolist() == [[[pixel] * 2] * 2]
+
+
+# --- PyTorch --------------------------------------------------------------------------------------
+
+
+def twin(module: nn.Module) -> Any:
+    """The same stack in torch.nn, layer by layer."""
+    torch = pytest.importorskip("torch")
+    made = {
+        nn.Linear: lambda m: torch.nn.Linear(
+            m.weight.shape[1], m.weight.shape[0], bias=m.bias is not None
+        ),
+        nn.BatchNorm1d: lambda m: torch.nn.BatchNorm1d(m.weight.shape[0]),
+        nn.ReLU: lambda m: torch.nn.ReLU(),
+        nn.LeakyReLU: lambda m: torch.nn.LeakyReLU(m.negative_slope),
+        nn.Tanh: lambda m: torch.nn.Tanh(),
+        nn.Dropout: lambda m: torch.nn.Dropout(m.p),
+        nn.Flatten: lambda m: torch.nn.Flatten(),
+        nn.Unflatten: lambda m: torch.nn.Unflatten(m.dim, m.unflattened_size),
+    }
+    return torch.nn.Sequential(*(made[type(layer)](layer) for layer in module))
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+@pytest.mark.parametrize("direction", ["to PyTorch", "from PyTorch"])
+def test_weights_mean_the_same_in_pytorch(model: MLPGAN, player: str, direction: str) -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    mg.manual_seed(11)
+    if direction == "to PyTorch":
+        ours = getattr(model, player)
+        theirs = twin(ours)
+        theirs.load_state_dict(
+            {k: torch.from_numpy(v.numpy()) for k, v in ours.state_dict().items()}
+        )
+    else:
+        ours = getattr(MLPGAN(), player)
+        theirs = twin(ours)
+        if player == "generator":
+            theirs(torch.randn(32, 64))  # so that the running statistics are not the first ones
+        ours.load_state_dict(theirs.state_dict())
+    x = np.random.default_rng(0).standard_normal(
+        (16, *{"generator": (64,)}.get(player, (1, 28, 28)))
+    )
+    x = x.astype("float32")
+    was_training = ours.training
+    try:
+        ours.eval(), theirs.eval()
+        mine = ours(mg.tensor(x)).numpy()
+    finally:
+        ours.train(was_training)
+    with torch.no_grad():
+        reference = theirs(torch.from_numpy(x)).numpy()
+    assert mine.shape == reference.shape
+    np.testing.assert_allclose(mine, reference, rtol=1e-5, atol=1e-5)
+    assert np.ptp(reference) > 0.1

@@ -1,0 +1,163 @@
+"""Pictures of a run, to the pixel."""
+
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minigan import plotting
+
+GAP_GREY = 96
+
+
+def pictures(n: int, h: int = 3, w: int = 4) -> np.ndarray:
+    """n pictures, all pixels different from their neighbours' and from the gap's grey."""
+    flat = np.arange(n * h * w, dtype=np.uint64) * 37 % 90
+    return flat.reshape(n, h, w).astype(np.uint8)
+
+
+def read(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+# --- grid -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "columns", "shape"),
+    [(1, 1, (1, 1)), (2, 2, (1, 2)), (3, 2, (2, 2)), (4, 2, (2, 2)), (5, 3, (2, 3)),
+     (9, 3, (3, 3)), (10, 4, (3, 4)), (64, 8, (8, 8))],
+)  # fmt: skip
+def test_grids_are_about_square(n: int, columns: int, shape: tuple[int, int]) -> None:
+    canvas = plotting.grid(pictures(n))
+    assert canvas.dtype == np.uint8
+    assert canvas.shape == (shape[0] * 5 + 2, shape[1] * 6 + 2)
+    assert (canvas == plotting.grid(pictures(n), columns)).all()
+
+
+@pytest.mark.parametrize("gap", [0, 1, 2, 5])
+@pytest.mark.parametrize(("n", "columns"), [(6, 3), (7, 3), (4, 1), (3, 5)])
+def test_each_picture_is_where_it_belongs(n: int, columns: int, gap: int) -> None:
+    images = pictures(n)
+    canvas = plotting.grid(images, columns, gap)
+    rows = -(-n // columns)
+    assert canvas.shape == (rows * (3 + gap) + gap, columns * (4 + gap) + gap)
+    rest = np.ones(canvas.shape, bool)
+    for i in range(n):
+        top, left = gap + (i // columns) * (3 + gap), gap + (i % columns) * (4 + gap)
+        assert (canvas[top : top + 3, left : left + 4] == images[i]).all(), i
+        rest[top : top + 3, left : left + 4] = False
+    assert (canvas[rest] == GAP_GREY).all()  # the gaps, and the places that stay free
+
+
+def test_a_grid_changes_nothing_it_was_given() -> None:
+    images = pictures(4)
+    before = images.copy()
+    plotting.grid(images)[:] = 0
+    assert (images == before).all()
+
+
+# --- save_grid ------------------------------------------------------------------------------------
+
+
+def test_a_saved_grid_is_the_grid_three_times_enlarged(tmp_path: Path) -> None:
+    images = pictures(5)
+    plotting.save_grid(images, tmp_path / "grid.png", columns=2)
+    canvas = plotting.grid(images, 2)
+    saved = read(tmp_path / "grid.png")
+    assert saved.dtype == np.uint8 and saved.shape == (3 * canvas.shape[0], 3 * canvas.shape[1])
+    for dy, dx in itertools.product(range(3), range(3)):
+        assert (saved[dy::3, dx::3] == canvas).all()
+
+
+def test_a_saved_grid_has_no_clock_in_it(tmp_path: Path) -> None:
+    images = pictures(5)
+    for name in ("a", "b"):
+        plotting.save_grid(images, tmp_path / name)
+    content = (tmp_path / "a").read_bytes()
+    assert content == (tmp_path / "b").read_bytes()
+    assert b"tIME" not in content and b"tEXt" not in content
+    images[0, 0, 0] ^= 1
+    plotting.save_grid(images, tmp_path / "c")
+    assert content != (tmp_path / "c").read_bytes()
+
+
+# --- save_animation -------------------------------------------------------------------------------
+
+
+def frames(folder: Path, n: int) -> list[Path]:
+    paths = []
+    for i in range(n):
+        paths.append(folder / f"epoch_{i:04d}.png")
+        plotting.save_grid(np.full((1, 20, 20), 3 * i, np.uint8), paths[-1])
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("n", "most", "shown"),
+    [(1, 60, [0]), (2, 60, [0, 1]), (5, 60, [0, 1, 2, 3, 4]), (5, 5, [0, 1, 2, 3, 4]),
+     (7, 4, [0, 2, 4, 6]), (6, 3, [1, 3, 5]), (8, 1, [7])],
+)  # fmt: skip
+def test_animations(n: int, most: int, shown: list[int], tmp_path: Path) -> None:
+    path = tmp_path / "training.gif"
+    plotting.save_animation(frames(tmp_path, n), path, most)
+    with Image.open(path) as gif:
+        assert gif.format == "GIF"
+        assert gif.size == (48, 48)  # (20 + 2·2)·3 pixels, two thirds of them
+        assert getattr(gif, "n_frames", 1) == len(shown)
+        durations, greys = [], []
+        for i in range(len(shown)):
+            gif.seek(i)
+            durations.append(gif.info["duration"])
+            greys.append(gif.convert("L").getpixel((24, 24)))
+        assert durations == [120] * (len(shown) - 1) + [1500]
+        assert greys == [3 * i for i in shown]  # the last frame is always among them
+        assert len(shown) == 1 or gif.info["loop"] == 0  # for ever
+
+
+def test_an_animation_of_nothing_writes_nothing(tmp_path: Path) -> None:
+    plotting.save_animation([], tmp_path / "training.gif")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- save_curves ----------------------------------------------------------------------------------
+
+
+def history(n: int) -> list[dict[str, float]]:
+    return [
+        {"step": 50 * i, "epoch": i / 2, "d_loss": 1.4 - i / n, "g_loss": 0.7 + i / n,
+         "d_real": 0.5 + 0.4 * i / n, "d_fake": 0.5 - 0.4 * i / n, "d_grad_norm": 100.0 + i,
+         "g_grad_norm": 1.0 / i}
+        for i in range(1, n + 1)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [1, 500])
+def test_curves(n: int, tmp_path: Path) -> None:
+    path = tmp_path / "curves.png"
+    plotting.save_curves(history(n), path, "a title")
+    with Image.open(path) as image:
+        assert image.format == "PNG" and image.size == (1320, 408)
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    if n > 1:
+        for colour in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)):  # a curve in each panel
+            hit = (np.abs(pixels - colour).sum(axis=2) < 30).any(axis=0)
+            assert [bool(panel.any()) for panel in np.split(hit, 3)] == [True] * 3
+
+
+def test_curves_are_the_same_bytes_again_and_others_for_others(tmp_path: Path) -> None:
+    for name, rows in (("a", history(20)), ("b", history(20)), ("c", history(21))):
+        plotting.save_curves(rows, tmp_path / f"{name}.png", "a title")
+    a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+@pytest.mark.parametrize("norm", [0.0, 1e30])
+def test_curves_of_odd_gradients(norm: float, tmp_path: Path) -> None:
+    rows = [row | {"g_grad_norm": norm} for row in history(3)]
+    plotting.save_curves(rows, tmp_path / "curves.png", "")
+    assert math.prod(read(tmp_path / "curves.png").shape[:2]) == 1320 * 408
