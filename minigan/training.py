@@ -109,8 +109,10 @@ class Trainer:
         model: what is trained.
         images: uint8 (N, 28, 28).
         objective: the game, from minigan.losses.
-        batch_size: of each player's batch; at most N. The last, incomplete batch is dropped.
-        lr: of both Adams, whose betas are (0.5, 0.999) (Radford et al. 2016, section 4).
+        batch_size: of each player's batch, at most N; the model's default if None. The last,
+            incomplete batch of an epoch is dropped.
+        lr: of both Adams, the model's default if None. Their betas are (0.5, 0.999), as in
+            Radford et al. 2016, section 4.
     """
 
     def __init__(
@@ -119,9 +121,11 @@ class Trainer:
         images: numpy.ndarray,
         objective: Objective,
         *,
-        batch_size: int = 128,
-        lr: float = 2e-4,
+        batch_size: int | None = None,
+        lr: float | None = None,
     ):
+        batch_size = model.defaults["batch_size"] if batch_size is None else batch_size
+        lr = model.defaults["lr"] if lr is None else lr
         if not 2 <= batch_size <= len(images):
             raise ValueError(
                 f"batch_size must lie between 2 and the {len(images)} images, got {batch_size}"

@@ -168,7 +168,7 @@ def test_config_says_how_to_repeat_the_run(finished: Path, digits: Path) -> None
         "epochs": None,
         "steps": 8,
         "batch_size": 64,
-        "lr": 0.0002,
+        "lr": 0.0005,
         "seed": 0,
     }
     assert config["backend"] == "numpy"
@@ -312,7 +312,7 @@ def test_resuming_what_is_finished_changes_nothing(finished: Path, copy: Path) -
 
 @pytest.mark.parametrize(
     ("option", "value", "told"),
-    [("--lr", "0.1", "lr 0.0002"), ("--seed", "5", "seed 0"), ("--batch-size", "32", "64"),
+    [("--lr", "0.1", "lr 0.0005"), ("--seed", "5", "seed 0"), ("--batch-size", "32", "64"),
      ("--loss", "minimax", "non_saturating"), ("--data", "mnist-mini", "data"),
      ("--steps", "7", "made for 8 steps"), ("--epochs", "9", "counts steps")],
 )  # fmt: skip
@@ -325,7 +325,7 @@ def test_resuming_with_another_argument(option: str, value: str, told: str, copy
 
 @pytest.mark.usefixtures("_no_curves")
 def test_resuming_with_the_same_arguments(copy: Path, digits: Path) -> None:
-    train(copy, "--resume", "--lr", "0.0002", "--seed", "0", "--loss", "non_saturating",
+    train(copy, "--resume", "--lr", "0.0005", "--seed", "0", "--loss", "non_saturating",
           "--data", digits, "--steps", "8")  # fmt: skip
 
 

@@ -156,7 +156,7 @@ SIGNATURES = {
     # training, checkpoint, plotting
     "training.discriminator_step": "(generator, discriminator, objective, optimizer, real, z)",
     "training.generator_step": "(generator, discriminator, objective, optimizer, z)",
-    "training.Trainer": "(model, images, objective, *, batch_size=128, lr=0.0002)",
+    "training.Trainer": "(model, images, objective, *, batch_size=None, lr=None)",
     "training.fit": "(trainer, steps, run=None, on_epoch=None)",
     "training.progress": "(total, initial=0)",
     "checkpoint.save_tensors": "(path, tensors, info=None)",

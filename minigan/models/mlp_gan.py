@@ -23,7 +23,7 @@ class MLPGAN(GAN):
     """
 
     name = "mlp"
-    defaults: ClassVar[dict[str, Any]] = {"epochs": 40, "batch_size": 128, "lr": 2e-4}
+    defaults: ClassVar[dict[str, Any]] = {"epochs": 40, "batch_size": 128, "lr": 5e-4}
 
     def __init__(self, latent_dim: int = 64):
         self.latent_dim = latent_dim
