@@ -70,7 +70,7 @@ class Optimizer:
     def state_dict(self) -> dict[str, Tensor]:
         """A snapshot of the method's memory: "3.exp_avg" belongs to the fourth parameter."""
         return {
-            f"{i}.{key}": Tensor(array.copy())
+            f"{i}.{key}": Tensor(backend.xp.array(array))
             for i, state in enumerate(self.state)
             for key, array in state.items()
         }
@@ -82,15 +82,16 @@ class Optimizer:
             index, _, key = name.partition(".")
             if not index.isdecimal() or int(index) >= len(fresh) or key not in self.memory:
                 raise ValueError(f"{type(self).__name__}.load_state_dict: unexpected {name!r}")
-            array = backend.asarray(value.data if isinstance(value, Tensor) else value)
+            host = numpy.asarray(value.numpy() if isinstance(value, Tensor) else value)
             p = self.params[int(index)]
             expected, dtype = ((), "int64") if key == "step" else (p.shape, p.dtype)
-            if array.shape != expected:
+            if host.shape != expected:
                 raise ValueError(
-                    f"{type(self).__name__}.load_state_dict: {name} is {array.shape}, "
+                    f"{type(self).__name__}.load_state_dict: {name} is {host.shape}, "
                     f"expected {expected}"
                 )
-            fresh[int(index)][key] = array.astype(dtype)
+            host = host.astype(dtype)  # a copy; "step" stays on the host, to be read for free
+            fresh[int(index)][key] = host if key == "step" else backend.asarray(host)
         for i, entry in enumerate(fresh):
             if entry and set(entry) != set(self.memory):
                 missing = sorted(set(self.memory) - set(entry))
@@ -180,7 +181,7 @@ class Adam(Optimizer):
     def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
         xp, (beta1, beta2) = backend.xp, self.betas
         if not state:
-            state["step"] = numpy.zeros((), "int64")  # on the host: no transfer to read it
+            state["step"] = numpy.zeros((), "int64")
             state["exp_avg"], state["exp_avg_sq"] = xp.zeros_like(p), xp.zeros_like(p)
         state["step"] += 1
         t = int(state["step"])

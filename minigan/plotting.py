@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from PIL import Image
 
 __all__ = ["grid", "save_animation", "save_curves", "save_grid"]
@@ -68,8 +69,8 @@ def save_animation(frames: Sequence[Path], path: Path, most: int = 60) -> None:
 def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
     """Write losses, D's answers and gradient norms over the steps as one PNG.
 
-    ``rows`` are those of history.csv. The grey lines are where a perfect generator would put each
-    curve: D = ½ everywhere, so L_D = 2 log 2 and the non-saturating L_G = log 2.
+    ``rows`` are those of history.csv. The grey lines are where a perfect generator would hold the
+    discriminator: D = ½ everywhere, so L_D = 2 log 2.
     """
     steps = [row["step"] for row in rows]
     figure = Figure(figsize=(11, 3.4), layout="constrained")
@@ -90,6 +91,8 @@ def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
     norms.plot(steps, [row["d_grad_norm"] for row in rows], color=BLUE, lw=1, label="discriminator")
     norms.plot(steps, [row["g_grad_norm"] for row in rows], color=ORANGE, lw=1, label="generator")
     norms.set(title="gradient norms", xlabel="step", ylabel="‖gradient‖₂", yscale="log")
+    norms.yaxis.set_major_formatter(LogFormatter())  # 0.5, 1, 2 rather than powers of ten
+    norms.yaxis.set_minor_formatter(LogFormatter())
 
     for axes in (losses, answers, norms):
         axes.legend(frameon=False, fontsize=8)
