@@ -20,7 +20,6 @@ import itertools
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from sys import getrefcount
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
@@ -70,8 +69,8 @@ class Node:
     """One recorded operation, or a leaf (a Tensor that asked for gradients itself).
 
     Attributes:
-        edges: pairs (node of an input, VJP towards that input); empty for a leaf; None once the
-            graph was freed.
+        parents: the nodes of its differentiable inputs; none for a leaf.
+        vjps: the VJP towards each parent; None once the graph was freed.
         order: when it was recorded. Inputs come before what uses them, so descending order is a
             topological order of the backward walk.
         shape, dtype: those of the value it stands for, and so those of its gradient.
@@ -80,14 +79,15 @@ class Node:
         leaf: a weak reference to the Tensor of a leaf, whose ``.grad`` collects gradients.
     """
 
-    __slots__ = ("_vjp_name", "dtype", "edges", "leaf", "order", "shape", "value")
+    __slots__ = ("_vjp_name", "dtype", "leaf", "order", "parents", "shape", "value", "vjps")
 
-    edges: Sequence[tuple[Node, VJP]] | None
+    vjps: Sequence[VJP] | None
     leaf: weakref.ref[Tensor] | None
 
-    def __init__(self, edges: Sequence[tuple[Node, VJP]], value: Array):
-        self.edges = edges
-        self._vjp_name = edges[0][1].__qualname__ if edges else "leaf"
+    def __init__(self, parents: Sequence[Node], vjps: Sequence[VJP], value: Array):
+        self.parents = parents
+        self.vjps = vjps
+        self._vjp_name = vjps[0].__qualname__ if vjps else "leaf"
         self.order = next(_clock)
         self.shape = value.shape
         self.dtype = value.dtype
@@ -140,12 +140,13 @@ class Tensor:
         grad: a Tensor of the same shape, collected by :meth:`backward`, or None.
     """
 
-    __slots__ = ("__weakref__", "_node", "_stamp", "data", "grad")
+    __slots__ = ("__weakref__", "_leaf_node", "_node", "_stamp", "data", "grad")
     __array_ufunc__ = None  # numpy_array * tensor goes to Tensor.__rmul__, not into NumPy
 
     data: Array
     grad: Tensor | None
     _node: Node | None
+    _leaf_node: Node | None  # outlasts a freeze, so that graphs recorded before it stay valid
     _stamp: list[int]
 
     def __init__(self, data: Array, requires_grad: bool = False):
@@ -158,7 +159,7 @@ class Tensor:
             data = backend.xp.asarray(data)
         self.data = data
         self.grad = None
-        self._node = None
+        self._node = self._leaf_node = None
         self._stamp = [0]  # when it was last overwritten; shared with views of the same memory
         if requires_grad:
             self.requires_grad_()
@@ -201,8 +202,10 @@ class Tensor:
                 raise TypeError(
                     f"requires_grad: only float tensors have gradients, this one is {self.dtype}"
                 )
-            self._node = Node((), self.data)
-            self._node.leaf = weakref.ref(self)
+            if self._leaf_node is None or self._leaf_node.dtype != self.dtype:
+                self._leaf_node = Node((), (), self.data)
+                self._leaf_node.leaf = weakref.ref(self)
+            self._node = self._leaf_node
         return self
 
     def detach(self) -> Tensor:
@@ -244,7 +247,9 @@ class Tensor:
         """Say that ``data`` was overwritten in place; whoever does that must call this."""
         self._stamp[0] = next(_clock)
 
-    def backward(self, gradient: Any = None, *, inputs: Iterable[Tensor] | None = None) -> None:
+    def backward(
+        self, gradient: Any = None, *, inputs: Tensor | Iterable[Tensor] | None = None
+    ) -> None:
         """Add ∂self/∂leaf to the ``.grad`` of every leaf (or of ``inputs``), and free the graph.
 
         Args:
@@ -253,7 +258,10 @@ class Tensor:
         """
         if self._node is None:
             raise RuntimeError("backward: this tensor does not depend on any that requires_grad")
-        leaves = _leaves_below(self._node) if inputs is None else list(dict.fromkeys(inputs))
+        if inputs is None:
+            leaves = _leaves_below(self._node)
+        else:
+            leaves = [inputs] if isinstance(inputs, Tensor) else list(dict.fromkeys(inputs))
         seed = _seed(self, gradient)
         taken = {id(seed.data)}
         for leaf, g in zip(leaves, grad(self, leaves, seed), strict=True):
@@ -353,13 +361,14 @@ def record(value: Array, *edges: tuple[Tensor, VJP], shares: Tensor | None = Non
     out = Tensor.__new__(Tensor)  # without the checks of __init__: this runs for every operation
     # NumPy's ufuncs make scalars of 0-d arrays; a Tensor always holds an array.
     out.data = value if isinstance(value, backend.xp.ndarray) else backend.xp.asarray(value)
-    out.grad = out._node = None
+    out.grad = out._node = out._leaf_node = None
     out._stamp = [0] if shares is None else shares._stamp
     if _recording.on:
-        live = [(x._node, vjp) for x, vjp in edges if x._node is not None]
-        if live:
-            node = out._node = Node(live, out.data)
-            for _, vjp in live:
+        parents = [x._node for x, _ in edges if x._node is not None]
+        if parents:
+            vjps = [vjp for x, vjp in edges if x._node is not None]
+            node = out._node = Node(parents, vjps, out.data)
+            for vjp in vjps:
                 if vjp.__code__.co_argcount == 2:
                     node.value = out.data, out._stamp
                     break
@@ -382,7 +391,8 @@ def grad(
             again. Without it the graph is freed on the way.
 
     Returns:
-        A tuple of Tensors, one per input, each of its input's shape and dtype.
+        A tuple of Tensors, one per input, each of its input's shape and dtype. They may share
+        memory with each other: copy before writing into one.
 
     >>> x = tensor(3.0, requires_grad=True)
     >>> (dy,) = grad(x * x, x, create_graph=True)
@@ -391,8 +401,10 @@ def grad(
     """
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    if not isinstance(grad_outputs, (list, tuple)):
-        grad_outputs = [grad_outputs] * len(outputs)
+    if grad_outputs is None:
+        grad_outputs = [None] * len(outputs)
+    elif not isinstance(grad_outputs, (list, tuple)):
+        grad_outputs = [grad_outputs]
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: {len(outputs)} outputs but {len(grad_outputs)} grad_outputs")
     for i, x in enumerate(inputs):
@@ -420,7 +432,10 @@ def _seed(output: Tensor, gradient: Any) -> Tensor:
                 "pass one of the same shape, or reduce with .sum() or .mean()"
             )
         return Tensor(backend.xp.ones(output.shape, output.dtype))
-    g = as_tensor(gradient)
+    if isinstance(gradient, (int, float)):
+        g = Tensor(backend.xp.asarray(gradient, dtype=output.dtype))
+    else:
+        g = as_tensor(gradient)
     if g.shape != output.shape or g.dtype != output.dtype:
         raise _mismatch("backward", g, output)
     return g
@@ -432,59 +447,54 @@ def _mismatch(op: str, g: Tensor, of: Tensor | Node) -> Exception:
     return TypeError(f"{op}: a gradient of dtype {g.dtype} for a value of dtype {of.dtype}")
 
 
-def _reachable(roots: Iterable[Node], since: int = 0) -> list[Node]:
-    """The nodes that the roots depend on, the roots included, in the order they were recorded.
-
-    Nodes from before ``since`` are not looked behind: nothing there is of interest.
-    """
+def _reachable(roots: Iterable[Node]) -> list[Node]:
+    """All nodes that the roots depend on, the roots included, in the order they were recorded."""
     seen: set[Node] = set()
     stack = list(roots)
     while stack:
         node = stack.pop()
         if node not in seen:
             seen.add(node)
-            if node.order <= since:
-                continue
-            if node.edges is None:
-                raise RuntimeError(
-                    f"{node.op}: its graph was freed by an earlier backward; call that one with "
-                    "create_graph=True, or compute the forward pass again"
-                )
-            stack.extend(parent for parent, _ in node.edges)
+            stack.extend(node.parents)
     return sorted(seen, key=lambda node: node.order)
 
 
 def _leaves_below(root: Node) -> list[Tensor]:
-    leaves = [node.leaf() for node in _reachable([root]) if node.leaf is not None]
-    return [leaf for leaf in leaves if leaf is not None]
+    """The leaves that the root depends on and that want gradients still."""
+    pairs = [(node, node.leaf()) for node in _reachable([root]) if node.leaf is not None]
+    return [leaf for node, leaf in pairs if leaf is not None and leaf._node is node]
 
 
 def _walk(grads: dict[Node, Tensor], targets: set[Node], create_graph: bool) -> dict[Node, Tensor]:
     """Backward over the graph below ``grads``, visiting only what leads to ``targets``."""
-    nodes = _reachable(grads, min((node.order for node in targets), default=0))
+    nodes = _reachable(grads)
     needed = set(targets)
     for node in nodes:
-        for parent, _ in node.edges or ():
-            if parent in needed:
-                needed.add(node)
-                break
+        if not needed.isdisjoint(node.parents):
+            needed.add(node)
 
     found: dict[Node, Tensor] = {}
-    owned: set[Node] = set()  # whose running sum is a buffer of its own: it is added to in place
+    owned: set[Node] = set()  # whose running sum is a buffer made here: it is added to in place
     for node in reversed(nodes):
         if node not in needed:
             continue
         g = grads.pop(node)
         if node in targets:
             found[node] = g
-        edges = [(parent, vjp) for parent, vjp in node.edges or () if parent in needed]
-        for parent, vjp in edges:
+        if needed.isdisjoint(node.parents):
+            continue
+        if node.vjps is None:
+            raise RuntimeError(
+                f"{node.op}: its graph was freed by an earlier backward; call that one with "
+                "create_graph=True, or compute the forward pass again"
+            )
+        for parent, vjp in zip(node.parents, node.vjps, strict=True):
+            if parent not in needed:
+                continue
             part = node.apply(vjp, g)
             if part.data.shape != parent.shape or part.data.dtype != parent.dtype:
                 raise _mismatch(f"vjp of {node.op}", part, parent)
             if parent not in grads:
-                if not create_graph and _is_sole_owner(part):
-                    owned.add(parent)
                 grads[parent] = part
             elif parent in owned:
                 backend.xp.add(grads[parent].data, part.data, out=grads[parent].data)
@@ -492,15 +502,6 @@ def _walk(grads: dict[Node, Tensor], targets: set[Node], create_graph: bool) -> 
                 grads[parent] = grads[parent] + part
                 if not create_graph:
                     owned.add(parent)
-        if edges and not create_graph:
-            node.edges = node.value = None
+        if not create_graph:
+            node.vjps = node.value = None
     return found
-
-
-def _is_sole_owner(t: Tensor) -> bool:
-    """Whether nothing but ``t`` refers to its memory, so that it may be written into.
-
-    It must not be a view, and the only references left are the caller's variable, this function's
-    argument and getrefcount's; to the array, the Tensor's own and getrefcount's.
-    """
-    return t.data.base is None and getrefcount(t) <= 3 and getrefcount(t.data) <= 2

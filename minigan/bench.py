@@ -126,7 +126,7 @@ def _pytorch_adam() -> Task:
 
 
 def _minigan_products() -> Task:
-    """The 28 matrix products of that step alone, into buffers that are there: the limit."""
+    """The matrix products of that step alone, into buffers that are there: the limit."""
     one = numpy.float32
     products: list[tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]] = []
     rng = backend.generator(0)

@@ -1,9 +1,9 @@
 """Layer 5: what a run leaves on disk, and how it gets there whole.
 
-Tensors are written as safetensors files: a header and raw bytes, never code. Every file is written
-under a temporary name, synced and renamed, so a reader finds the old one or the new one and
-nothing in between. A SHA-256 over what a tensor file says (names, dtypes, shapes, bytes and the
-values beside them) stands in its metadata and is checked on load.
+Tensors are written as safetensors files: a header and raw bytes, never code. Weights, checkpoints
+and config.json are written under a temporary name, synced and renamed, so a reader finds the old
+file or the new one and nothing in between. A SHA-256 over what a tensor file says (names, dtypes,
+shapes, bytes and the values beside them) stands in its metadata and is checked on load.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,12 @@ def write_atomic(path: Path, content: bytes) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+    if os.name == "posix":  # the renaming itself is safe once the folder is synced
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _digest(tensors: Mapping[str, numpy.ndarray], info: Any) -> str:
@@ -94,6 +101,7 @@ class Run:
 
     def __init__(self, path: Path, config: dict[str, Any]):
         self.path, self.config = path, config
+        self._keep_previous = False  # the newest checkpoint is damaged, the one before is not
 
     @classmethod
     def create(cls, path: Path, config: dict[str, Any]) -> Run:
@@ -118,7 +126,7 @@ class Run:
             config = json.loads(text)
             found = config["format"]
         except (ValueError, KeyError, TypeError) as error:
-            raise DamagedFileError(f"{path / 'config.json'}: damaged ({error})") from error
+            raise DamagedFileError(f"{path / 'config.json'}: damaged ({error!r})") from error
         if found != FORMAT:
             raise DamagedFileError(
                 f"{path / 'config.json'}: format {found!r}, this minigan reads format {FORMAT}"
@@ -134,27 +142,45 @@ class Run:
         return self.path / "checkpoint.safetensors"
 
     @property
+    def previous_path(self) -> Path:
+        return self.path / "checkpoint.previous.safetensors"
+
+    @property
     def has_checkpoint(self) -> bool:
-        previous = self.path / "checkpoint.previous.safetensors"
-        return self.checkpoint_path.exists() or previous.exists()
+        return self.checkpoint_path.exists() or self.previous_path.exists()
 
     def save_checkpoint(self, tensors: Arrays, info: Mapping[str, Any]) -> None:
-        """Write the training state, keeping the one before as checkpoint.previous.safetensors."""
-        fresh = self.path / ".checkpoint.new.safetensors"
-        save_tensors(fresh, tensors, info)
-        if self.checkpoint_path.exists():
-            os.replace(self.checkpoint_path, self.path / "checkpoint.previous.safetensors")
-        os.replace(fresh, self.checkpoint_path)
+        """Write the training state, keeping the one before as checkpoint.previous.safetensors.
+
+        At every moment at least one of the two is whole.
+        """
+        if self.checkpoint_path.exists() and not self._keep_previous:
+            link = self.path / ".checkpoint.link"
+            link.unlink(missing_ok=True)
+            try:
+                try:
+                    os.link(self.checkpoint_path, link)
+                except OSError:  # a file system without links
+                    shutil.copyfile(self.checkpoint_path, link)
+                os.replace(link, self.previous_path)
+            finally:
+                link.unlink(missing_ok=True)
+        save_tensors(self.checkpoint_path, tensors, info)
+        self._keep_previous = False
 
     def load_checkpoint(self) -> tuple[Arrays, dict[str, Any], str]:
         """The newest intact training state: (tensors, info, warning), the warning mostly empty."""
         try:
             return *load_tensors(self.checkpoint_path), ""
         except (FileNotFoundError, DamagedFileError) as error:
-            previous = self.path / "checkpoint.previous.safetensors"
-            if not previous.exists():
+            if not self.previous_path.exists():
                 raise
-            return *load_tensors(previous), f"{error}; going on from {previous.name}"
+            found = (
+                *load_tensors(self.previous_path),
+                f"{error}; going on from {self.previous_path.name}",
+            )
+            self._keep_previous = True
+            return found
 
     def save_weights(self, player: str, module: Module) -> None:
         """Write ``generator.safetensors`` or ``discriminator.safetensors``."""
@@ -175,7 +201,7 @@ class Run:
         path = self.path / name
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, list(row), lineterminator="\n")
-        if not path.exists():
+        if not path.exists() or path.stat().st_size == 0:
             writer.writeheader()
         writer.writerow(row)
         with open(path, "a", encoding="utf-8", newline="") as file:
@@ -197,10 +223,10 @@ class Run:
         for name in ("history.csv", "timing.csv"):
             path = self.path / name
             if path.exists():
-                head, *lines = path.read_bytes().splitlines(keepends=True) or [b""]
+                lines = path.read_bytes().splitlines(keepends=True)
                 whole = [line for line in lines if line.endswith(b"\n")]  # a kill may tear the last
                 try:
-                    kept = [line for line in whole if int(line.split(b",")[0]) <= step]
+                    kept = [line for line in whole[1:] if int(line.split(b",")[0]) <= step]
                 except ValueError as error:
                     raise DamagedFileError(f"{path}: damaged ({error})") from error
-                write_atomic(path, b"".join([head, *kept]))
+                write_atomic(path, b"".join([*whole[:1], *kept]))

@@ -123,9 +123,9 @@ def train(
     out = out or Path("runs") / model
     _use_backend(backend_name)
 
-    if resume:
-        run = Run.open(out)
-        _merge_into(run.config, asked, context)
+    run = Run.open(out) if resume else None
+    if run is not None:
+        _merge_into(run, asked, context)
         asked = run.config["arguments"]
     images, labels = data.load(asked["data"])
     fingerprint = data.fingerprint(images, labels)
@@ -139,65 +139,64 @@ def train(
         batch_size=asked["batch_size"],
         lr=asked["lr"],
     )
-    if resume:
-        if run.config["data_sha256"] != fingerprint:
-            raise click.UsageError(
-                f"{out} was trained on other data ({run.config['data_sha256'][:12]}…, "
-                f"{asked['data']} is now {fingerprint[:12]}…)"
-            )
-        _load_state(run, trainer)
-        run.save_config()
-    else:
-        config = {
-            "model": model,
-            "arguments": asked,
-            "backend": backend.name(),
-            "data_sha256": fingerprint,
-            "data_images": len(images),
-            "versions": {
-                "minigan": minigan.__version__,
-                "numpy": numpy.__version__,
-                "python": platform.python_version(),
-            },
-        }
-        try:
-            run = Run.create(out, config)
-        except FileExistsError as error:
-            raise click.UsageError(
-                f"{error}; choose another --out, or go on with it by --resume"
-            ) from error
-
     total = asked["steps"] or asked["epochs"] * trainer.steps_per_epoch
+    if run is None:
+        run = _create_run(out, asked, fingerprint, len(images))
+    else:
+        _load_state(run, trainer, fingerprint, total)
     click.echo(
         f"{model} on {len(images):,} images, {asked['loss']}, seed {asked['seed']}, "
         f"steps {trainer.steps_done:,} to {total:,}, into {out}",
         err=True,
     )
 
+    samples = run.path / "samples"
+
     def draw(epoch: int) -> None:
         pictures = gan.generate(trainer.fixed_latents)
-        plotting.save_grid(pictures, run.path / "samples" / f"epoch_{epoch:04d}.png")
+        plotting.save_grid(pictures, samples / f"epoch_{epoch:04d}.png")
 
     try:
         fit(trainer, total, run, draw)
     except DivergedError as error:
-        last = f"the last good checkpoint is {run.checkpoint_path}"
-        none = "there is no checkpoint yet"
-        raise FailedError(
-            f"{error}; {last if run.checkpoint_path.exists() else none}. A smaller --lr may help"
-        ) from error
+        if run.has_checkpoint:
+            rest = f"the last good checkpoint is {run.checkpoint_path}. A smaller --lr may help"
+        else:
+            rest = f"there is no checkpoint yet. Try a smaller --lr, with another --out than {out}"
+        raise FailedError(f"{error}; {rest}") from error
     if trainer.steps_done < total:
-        command = f"minigan train {model} --out {shlex.quote(str(out))} --resume"
         saved = "stopped and saved" if run.has_checkpoint else "stopped"
+        command = f"minigan train {model} --out {shlex.quote(str(out))} --resume"
         click.echo(f"{saved} at step {trainer.steps_done:,}; go on with: {command}")
         context.exit(130)
-    frames = sorted((run.path / "samples").glob("epoch_*.png"))
-    if total % trainer.steps_per_epoch:
+    if total % trainer.steps_per_epoch:  # --steps ended within an epoch
         draw(total // trainer.steps_per_epoch + 1)
-        frames = sorted((run.path / "samples").glob("epoch_*.png"))
+    frames = sorted(samples.glob("epoch_*.png"))
     plotting.save_curves(run.rows("history.csv"), run.path / "curves.png", _title(run))
     plotting.save_animation(frames, run.path / "training.gif")
     click.echo(f"done: {frames[-1]}")
+
+
+def _create_run(out: Path, asked: dict[str, Any], fingerprint: str, n_images: int) -> Run:
+    """A new run's directory, with everything in config.json that repeating the run needs."""
+    config = {
+        "model": asked["model"],
+        "arguments": asked,
+        "backend": backend.name(),
+        "data_sha256": fingerprint,
+        "data_images": n_images,
+        "versions": {
+            "minigan": minigan.__version__,
+            "numpy": numpy.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    try:
+        return Run.create(out, config)
+    except FileExistsError as error:
+        raise click.UsageError(
+            f"{error}; choose another --out, or go on with it by --resume"
+        ) from error
 
 
 def _use_backend(name: str) -> None:
@@ -211,9 +210,11 @@ def _use_backend(name: str) -> None:
         click.echo(f"minigan: {warning.message}", err=True)
 
 
-def _merge_into(config: dict[str, Any], asked: dict[str, Any], context: click.Context) -> None:
+def _merge_into(run: Run, asked: dict[str, Any], context: click.Context) -> None:
     """Check what was asked for against a run's arguments; only the length may grow."""
-    stored = config["arguments"]
+    stored = run.config.get("arguments", {})
+    if "data_sha256" not in run.config or stored.keys() != asked.keys():
+        raise DamagedFileError(f"{run.path / 'config.json'}: damaged (a part is missing)")
     given = {
         name
         for name in asked
@@ -238,24 +239,38 @@ def _merge_into(config: dict[str, Any], asked: dict[str, Any], context: click.Co
         stored[name] = asked[name]
 
 
-def _load_state(run: Run, trainer: Trainer) -> None:
-    if not run.has_checkpoint:  # stopped before the first one
-        run.forget_after(0)
-        return
+def _load_state(run: Run, trainer: Trainer, fingerprint: str, total: int) -> None:
+    """Put the trainer where the run's checkpoint is, and the run's files with it."""
+    if run.config["data_sha256"] != fingerprint:
+        raise click.UsageError(
+            f"{run.path} was trained on other data ({run.config['data_sha256'][:12]}…, "
+            f"now {fingerprint[:12]}…)"
+        )
+    if run.has_checkpoint:  # else it was stopped before the first one: start at step 0
+        _load_checkpoint(run, trainer)
+    done = trainer.steps_done
+    if done < total:  # a shorter run's last row need not be one of a longer run's
+        run.forget_after(done if trainer.is_logged(done) else done - 1)
+    run.save_config()
+
+
+def _load_checkpoint(run: Run, trainer: Trainer) -> None:
     tensors, info, warning = run.load_checkpoint()
     if warning:
         click.echo(f"minigan: {warning}", err=True)
-    if info["backend"] != backend.name():
+    try:
+        made_on = info["backend"]
+        trainer.load_state(tensors, info)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFileError(
+            f"{run.checkpoint_path}: not this run's state ({error!r})"
+        ) from error
+    if made_on != backend.name():
         click.echo(
-            f"minigan: the checkpoint was made on {info['backend']}, this is {backend.name()}: "
+            f"minigan: the checkpoint was made on {made_on}, this is {backend.name()}: "
             "the same draws, but other rounding",
             err=True,
         )
-    try:
-        trainer.load_state(tensors, info)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedFileError(f"{run.checkpoint_path}: not this run's state ({error})") from error
-    run.forget_after(trainer.steps_done)
 
 
 def _title(run: Run) -> str:

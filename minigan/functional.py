@@ -6,6 +6,7 @@ below, and the table that gives Tensors their operators and methods.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minigan import backend
@@ -75,9 +76,7 @@ def standardise(x: Tensor, axes: tuple[int, ...], eps: float) -> tuple[Tensor, A
     and s enters as a function of x, with ∂s/∂x = −s²·x̂/m.
     """
     xp = backend.xp
-    count = 1
-    for axis in axes:
-        count *= x.shape[axis]
+    count = math.prod(x.shape[axis] for axis in axes)
     mu = x.data.mean(axis=axes, keepdims=True)
     centred = x.data - mu
     variance = xp.mean(centred * centred, axis=axes, keepdims=True)

@@ -34,8 +34,11 @@ def _slices(*arrays: Array) -> Iterator[tuple[Array, ...]]:
 class Optimizer:
     """Base class: holds the parameters and, by parameter, what the method remembers.
 
-    A subclass defines ``update(parameter, gradient, state)`` on arrays, in place.
+    A subclass defines ``update(parameter, gradient, state)`` on arrays, in place, and names what it
+    keeps per parameter in ``memory``.
     """
+
+    memory: tuple[str, ...] = ()
 
     def __init__(self, params: Iterable[Tensor], lr: float):
         self.params = list(params)
@@ -99,9 +102,6 @@ class Optimizer:
                     f"{type(self).__name__}.load_state_dict: parameter {i} lacks {missing}"
                 )
         self.state = fresh
-
-    #: The arrays that a subclass keeps per parameter.
-    memory: tuple[str, ...] = ()
 
 
 def _in_range(owner: str, name: str, value: float, low: float, high: float) -> float:

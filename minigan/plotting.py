@@ -23,7 +23,7 @@ def grid(images: numpy.ndarray, columns: int | None = None, gap: int = 2) -> num
 
     Args:
         columns: about √n by default.
-        gap: pixels of mid-grey between the pictures and around them.
+        gap: pixels of grey between the pictures and around them.
     """
     n, h, w = images.shape
     columns = columns or math.ceil(math.sqrt(n))

@@ -50,7 +50,7 @@ FIXED = 64
 
 
 class DivergedError(RuntimeError):
-    """A loss became infinite or NaN; the message says at which step and what is left."""
+    """A loss or a gradient became infinite or NaN; the message says which, and at which step."""
 
 
 # --- The two steps --------------------------------------------------------------------------------
@@ -144,6 +144,10 @@ class Trainer:
     @property
     def steps_per_epoch(self) -> int:
         return len(self.images) // self.batch_size
+
+    def is_logged(self, step: int) -> bool:
+        """Whether history.csv has a row for this step, however the run was cut into parts."""
+        return step % LOG_EVERY == 0 or step % self.steps_per_epoch == 0
 
     def _start_epoch(self) -> None:
         shuffle = backend.stream("shuffle")
@@ -276,7 +280,7 @@ def fit(
             measured = trainer.step()
             done = trainer.steps_done
             epoch_ends = done % per_epoch == 0
-            if done % LOG_EVERY == 0 or done == steps or epoch_ends:
+            if trainer.is_logged(done) or done == steps:
                 row = trainer.fetch(measured)
                 rows.append(row)
                 bar.set_postfix({k: f"{row[k]:.3f}" for k in ("d_loss", "g_loss")}, refresh=False)

@@ -519,3 +519,52 @@ def test_pytorch_reads_the_weights(run: Run, trained: nn.Sequential) -> None:
     with torch.no_grad():
         reference = theirs.eval()(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(trained.eval()(mg.tensor(x)).numpy(), reference, atol=1e-6)
+
+
+# Each of these was wrong once.
+
+
+def test_a_damaged_checkpoint_never_takes_the_place_of_the_intact_one(run: Run) -> None:
+    for step in (1, 2):
+        run.save_checkpoint(*state(step))
+    run.checkpoint_path.write_bytes(b"damaged")
+    again = Run.open(run.path)
+    assert again.load_checkpoint()[1] == state(1)[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minigan.checkpoint.save_tensors", full)
+        with pytest.raises(OSError, match="No space"):
+            again.save_checkpoint(*state(2))
+    assert Run.open(run.path).load_checkpoint()[1] == state(1)[1]
+    again.save_checkpoint(*state(2))
+    assert Run.open(run.path).load_checkpoint()[1] == state(2)[1]
+
+
+def test_the_newest_checkpoint_is_there_at_every_moment_of_a_save(run: Run) -> None:
+    run.save_checkpoint(*state(1))
+    run.save_checkpoint(*state(2))
+    real, seen = os.replace, []
+
+    def replace(source: Any, target: Any) -> None:
+        seen.append(Run.open(run.path).load_checkpoint()[1] == state(2)[1])
+        real(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        run.save_checkpoint(*state(3))
+    assert seen == [True, True]
+
+
+def test_a_file_system_without_links_keeps_the_previous_one_too(run: Run) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "link", full)
+        for step in (1, 2):
+            run.save_checkpoint(*state(step))
+    assert load_tensors(run.previous_path)[1] == state(1)[1]
+
+
+@pytest.mark.parametrize("left", [b"", b"step,d_l"])
+def test_a_history_without_a_whole_heading_gets_one(left: bytes, run: Run) -> None:
+    (run.path / "history.csv").write_bytes(left)
+    run.forget_after(5)
+    run.append("history.csv", {"step": 6, "d_loss": 1.5})
+    assert run.rows("history.csv") == [{"step": 6.0, "d_loss": 1.5}]

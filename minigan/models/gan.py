@@ -30,9 +30,9 @@ def to_pixels(images: numpy.ndarray) -> numpy.ndarray:
 class GAN:
     """Two players, ``generator``: (N, latent_dim) → (N, 1, 28, 28), ``discriminator`` → (N, 1)."""
 
-    #: The name on the command line, and this model's defaults there.
+    #: The name on the command line, and the defaults there: the field's usual ones.
     name: ClassVar[str]
-    defaults: ClassVar[dict[str, Any]]
+    defaults: ClassVar[dict[str, Any]] = {"epochs": 20, "batch_size": 128, "lr": 2e-4}
 
     generator: Module
     discriminator: Module

@@ -16,10 +16,11 @@ __all__ = ["MLPGAN"]
 class MLPGAN(GAN):
     """Generator 64 → 256 → 512 → 784, discriminator 784 → 512 → 256 → 1.
 
-    Why so: without batch norm in G and dropout in D, the plain stack needs several times the
-    steps for digits half as readable. Batch norm (Ioffe & Szegedy 2015) keeps G's layers in a range
-    where gradients flow; dropout (Srivastava et al. 2014) keeps D from winning by memory. A dense
-    layer straight before a batch norm has no bias: the batch mean would take it out again.
+    Why so: a plain stack of dense layers trained in the same way is much slower to draw anything
+    that can be read. Batch norm (Ioffe & Szegedy 2015) keeps G's activations in a range where
+    gradients flow; dropout (Srivastava et al. 2014) makes D's answers harder to exploit. A dense
+    layer straight before a batch norm has no bias, since the batch mean would take it out again.
+    Adam's usual 2e-4 works too, but needs more than twice the steps for the same digits.
     """
 
     name = "mlp"

@@ -71,10 +71,10 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0) -> Tensor:
 
 
 def dcgan_(module: Module) -> Module:
-    """Weights N(0, 0.02²), batch-norm weights N(1, 0.02²), biases 0 (Radford et al. 2016, sec. 4).
+    """Weights N(0, 0.02²), batch-norm weights N(1, 0.02²), biases 0.
 
-    Applies to every parameter below ``module``: matrices and kernels count as weights, vectors
-    called ``weight`` as batch norm's.
+    The first is Radford et al. 2016, section 4; the others are what its authors' code did. Matrices
+    and kernels below ``module`` count as weights, vectors called ``weight`` as batch norm's.
     """
     for name, parameter in module.named_parameters():
         if parameter.ndim >= 2:

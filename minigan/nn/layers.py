@@ -32,7 +32,7 @@ class Linear(Module):
         _positive("Linear", in_features=in_features, out_features=out_features)
         bound = 1.0 / math.sqrt(in_features)
         self.weight = _parameter(out_features, in_features)
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5.0))
+        init.uniform_(self.weight, -bound, bound)
         self.bias = _parameter(out_features) if bias else None
         if self.bias is not None:
             init.uniform_(self.bias, -bound, bound)

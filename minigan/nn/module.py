@@ -56,6 +56,13 @@ class Module:
                         yield f"{name}.{i}", item
             elif isinstance(value, (Module, Tensor)):
                 yield name, value
+            elif isinstance(value, dict) and any(
+                isinstance(item, (Module, Tensor)) for item in value.values()
+            ):
+                raise TypeError(
+                    f"{type(self).__name__}.{name}: a dict of modules would not be trained or "
+                    "saved; use attributes, a list or a Sequential"
+                )
 
     def children(self) -> Iterator[Module]:
         """The modules directly inside this one."""
@@ -104,7 +111,7 @@ class Module:
         """
         own = dict(self._named_tensors())
         given = {
-            name: value if isinstance(value, Tensor) else _host_array(value)
+            name: value.data if isinstance(value, Tensor) else _host_array(value)
             for name, value in state.items()
             if name.rpartition(".")[2] != "num_batches_tracked"
         }
@@ -120,8 +127,10 @@ class Module:
         if problems:
             listing = "\n  ".join(problems)
             raise ValueError(f"load_state_dict: {type(self).__name__} does not fit:\n  {listing}")
+        # What cannot be converted fails here, before anything is overwritten.
+        ready = {name: given[name].astype(t.dtype) for name, t in own.items()}
         for name, value in own.items():
-            value.copy_(given[name])
+            value.copy_(ready[name])
 
     def train(self, mode: bool = True) -> Module:
         """Put this module and all below it in training mode (batch statistics, dropout on)."""

@@ -52,6 +52,8 @@ def _meet(other: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         return as_tensor(other), x
     if x.dtype.kind != "f" and isinstance(other, (float, numpy.floating)):
         x = to(x, "float32")
+    if x.dtype.kind in "bu" and not isinstance(other, (bool, numpy.bool)):
+        x = to(x, "int64")  # −1 is no uint8, and 2 is no bool
     return Tensor(backend.xp.asarray(other, dtype=x.dtype)), x
 
 
@@ -102,9 +104,9 @@ def neg(x: Operand) -> Tensor:
 def pow(x: Operand, exponent: float) -> Tensor:
     """z = xⁿ for a number n.  x̄ = ḡ·n·xⁿ⁻¹ (and 0 for n = 0, at x = 0 too)."""
     x = as_tensor(x)
-    if not isinstance(exponent, (int, float, numpy.floating)):
+    if not isinstance(exponent, (int, float, numpy.integer, numpy.floating)):
         raise TypeError(f"pow: the exponent must be a Python number, got {type(exponent).__name__}")
-    exponent = exponent if isinstance(exponent, int) else float(exponent)
+    exponent = int(exponent) if isinstance(exponent, (int, numpy.integer)) else float(exponent)
     if x.dtype.kind != "f" and (isinstance(exponent, float) or exponent < 0):
         x = to(x, "float32")
     value = x.data * x.data if exponent == 2 else x.data**exponent
@@ -212,12 +214,13 @@ def minimum(x: Operand, y: Operand) -> Tensor:
 
 def _larger(x: Tensor, y: Tensor) -> Tensor:
     """1 where x > y, ½ where x = y, 0 where x < y."""
-    return Tensor(backend.xp.sign(x.data - y.data) * 0.5 + 0.5)
+    larger = (x.data > y.data).astype(x.dtype)
+    return Tensor(larger + (x.data == y.data) * larger.dtype.type(0.5))
 
 
 def clip(x: Operand, low: float, high: float) -> Tensor:
     """z = min(max(x, low), high).  x̄ = ḡ where low ≤ x ≤ high, else 0."""
-    x = as_tensor(x)
+    x = _float("clip", x)
     if not low <= high:
         raise ValueError(f"clip: low {low} is above high {high}")
     low, high = float(low), float(high)

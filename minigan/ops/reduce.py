@@ -6,12 +6,13 @@ broadcast, followed by whatever weight each entry had.
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 from minigan import backend
 from minigan.autograd import Operand, Tensor, as_tensor, record
-from minigan.backend import Array
 from minigan.ops.elementwise import _float
 from minigan.ops.shape import broadcast_to, reshape
 
@@ -24,7 +25,7 @@ def _axes(op: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
     """The reduced axes, all of them for None, as indices from 0."""
     if axis is None:
         return tuple(range(x.ndim))
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(axis) if isinstance(axis, Sequence) else (operator.index(axis),)
     for i in axes:
         if not -x.ndim <= i < x.ndim:
             raise ValueError(f"{op}: axis {i} does not exist in shape {x.shape}")
@@ -41,9 +42,7 @@ def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
 
 def _count(op: str, x: Tensor, axes: tuple[int, ...]) -> int:
     """How many entries are reduced into one; none at all is an error."""
-    count = 1
-    for i in axes:
-        count *= x.shape[i]
+    count = math.prod(x.shape[i] for i in axes)
     if count == 0:
         raise ValueError(f"{op}: there is nothing to reduce in shape {x.shape}")
     return count
@@ -62,7 +61,7 @@ def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """z = (1/m) Σ x over the m entries of ``axis``."""
     x = _float("mean", x)
-    return sum(x, axis, keepdims) * (1.0 / _count("mean", x, _axes("mean", x, axis)))
+    return sum(x, axis, keepdims) / _count("mean", x, _axes("mean", x, axis))
 
 
 def var(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -81,13 +80,14 @@ def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     shape, kept = x.shape, top.shape
     value = top if keepdims else top.reshape([n for i, n in enumerate(shape) if i not in axes])
     return record(
-        value, (x, lambda g: broadcast_to(reshape(g, kept), shape) * _share(x, top, axes))
+        value,
+        (x, lambda g, z: broadcast_to(reshape(g, kept), shape) * _share(x, reshape(z, kept), axes)),
     )
 
 
-def _share(x: Tensor, top: Array, axes: tuple[int, ...]) -> Tensor:
+def _share(x: Tensor, top: Tensor, axes: tuple[int, ...]) -> Tensor:
     """1/n for each of the n entries that equal the largest one, else 0."""
-    hit = (x.data == top).astype(x.dtype)
+    hit = (x.data == top.data).astype(x.dtype)
     return Tensor(hit / hit.sum(axis=axes, keepdims=True))
 
 

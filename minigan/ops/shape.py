@@ -7,6 +7,7 @@ is its own derivative, so a pair is closed under differentiation of any order.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,10 +96,9 @@ def transpose(x: Operand, axis0: int, axis1: int) -> Tensor:
 def getitem(x: Tensor, index: Any) -> Tensor:
     """z = x[index], with slices, integers, integer arrays and boolean masks.  x̄ = scatter(ḡ)."""
     x, index = as_tensor(x), _arrays(index)
-    shape = x.shape
+    shape, basic = x.shape, _is_basic(index)
     value = x.data[index]
-    shares = x if _is_basic(index) else None
-    return record(value, (x, lambda g: scatter(g, index, shape)), shares=shares)
+    return record(value, (x, lambda g: scatter(g, index, shape)), shares=x if basic else None)
 
 
 def scatter(x: Operand, index: Any, shape: Sequence[int]) -> Tensor:
@@ -126,16 +126,16 @@ def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
             raise ValueError(
                 f"concatenate: {t.shape} and {first.shape} differ outside of axis {axis}"
             )
+
+    def slice_of(start: int, stop: int) -> VJP:
+        window = (slice(None),) * axis + (slice(start, stop),)
+        return lambda g: getitem(g, window)
+
     edges, start = [], 0
     for t in parts:
-        window = (slice(None),) * axis + (slice(start, start + t.shape[axis]),)
-        edges.append((t, _slice_of(window)))
+        edges.append((t, slice_of(start, start + t.shape[axis])))
         start += t.shape[axis]
     return record(backend.xp.concatenate([t.data for t in parts], axis=axis), *edges)
-
-
-def _slice_of(window: tuple[slice, ...]) -> VJP:
-    return lambda g: getitem(g, window)
 
 
 def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
@@ -170,7 +170,7 @@ def _sequence(values: tuple[Any, ...]) -> tuple[int, ...]:
     """``f(2, 3)`` and ``f((2, 3))`` mean the same."""
     if len(values) == 1 and isinstance(values[0], (tuple, list)):
         values = tuple(values[0])
-    return tuple(int(v) for v in values)
+    return tuple(operator.index(v) for v in values)
 
 
 def _axis(op: str, axis: int, ndim: int) -> int:

@@ -628,3 +628,81 @@ def test_copy_writes_in_place_and_keeps_the_dtype() -> None:
     assert t.dtype == "float32" and t.numpy().tolist() == [3, 4] and t.requires_grad
     with pytest.raises(ValueError, match=r"copy_: expected shape \(2,\), got \(3,\)"):
         t.copy_([1.0, 2.0, 3.0])
+
+
+# Each of these was wrong once.
+
+
+def test_freezing_and_unfreezing_a_leaf_keeps_the_graph_recorded_before() -> None:
+    w = mg.tensor([2.0, 3.0], requires_grad=True)
+    y = (w * w).sum()
+    w.requires_grad_(False)
+    w.requires_grad_(True)
+    y.backward()
+    assert w.grad is not None and w.grad.numpy().tolist() == [4.0, 6.0]
+
+
+def test_a_leaf_that_is_frozen_at_the_backward_collects_nothing() -> None:
+    w, x = mg.tensor([2.0], requires_grad=True), mg.tensor([5.0], requires_grad=True)
+    y = (w * x).sum()
+    w.requires_grad_(False)
+    y.backward()
+    assert w.grad is None and x.grad is not None and x.grad.item() == 2.0
+
+
+def test_backward_takes_one_tensor_as_its_inputs() -> None:
+    w = mg.tensor([2.0, 3.0], requires_grad=True)
+    (w * w).sum().backward(inputs=w)
+    assert w.grad is not None and w.grad.numpy().tolist() == [4.0, 6.0]
+
+
+@pytest.mark.parametrize("w_first", [True, False])
+def test_a_freed_branch_matters_only_where_its_gradient_is_wanted(w_first: bool) -> None:
+    def leaf(value: float) -> mg.Tensor:
+        return mg.tensor(value, requires_grad=True)
+
+    w = leaf(3.0) if w_first else None
+    x = leaf(2.0)
+    w = w or leaf(3.0)
+    a = x * x
+    mg.grad(a, x)
+    assert mg.grad(a * w, w)[0].item() == 4.0
+    with pytest.raises(RuntimeError, match="mul: its graph was freed"):
+        mg.grad(a * w, x)
+
+
+def test_one_grad_output_does_not_serve_two_outputs() -> None:
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(ValueError, match="2 outputs but 1 grad_outputs"):
+        mg.grad([x * 2.0, x * 3.0], x, mg.tensor([1.0, 1.0]))
+
+
+def test_a_number_as_the_incoming_gradient_takes_the_dtype_of_the_output() -> None:
+    x = mg.tensor(3.0, requires_grad=True, dtype="float64")
+    (x * x).backward(2.0)
+    assert x.grad is not None and x.grad.item() == 12.0
+
+
+def test_the_output_of_max_is_watched_for_changes_in_place() -> None:
+    x = mg.tensor([[1.0, 5.0], [3.0, 2.0]], requires_grad=True)
+    y = x.max(axis=0)
+    y.detach().copy_([9.0, 9.0])
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.sum().backward()
+
+
+def test_numbers_meet_booleans_and_unsigned_integers_as_integers() -> None:
+    assert (mg.tensor([True, False]) * 2).numpy().tolist() == [2, 0]
+    assert (mg.tensor(np.array([0, 255], "uint8")) > -1).numpy().all()
+    assert (mg.tensor(np.array([0, 255], "uint8")) + 1).numpy().tolist() == [1, 256]
+
+
+@pytest.mark.parametrize("n", [41, 47, 49, 55, 61])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_mean_of_ones_is_one(n: int, dtype: str) -> None:
+    assert mg.tensor(np.ones(n, dtype)).mean().item() == 1.0
+
+
+def test_an_op_is_named_by_its_function() -> None:
+    x = mg.tensor([1.0], requires_grad=True)
+    assert "op=concatenate" in repr(mg.functional.concatenate([x, x]))

@@ -488,3 +488,20 @@ def test_the_seed_decides_the_weights_and_dropout_does_not_disturb_them() -> Non
     for seed, kind in ((-1, ValueError), (1.5, TypeError), (True, TypeError), ("1", TypeError)):
         with pytest.raises(kind, match="manual_seed"):
             mg.manual_seed(seed)  # type: ignore[arg-type]
+
+
+def test_load_state_dict_changes_nothing_where_a_later_value_cannot_be_converted() -> None:
+    layer = nn.Linear(2, 2)
+    before = layer.state_dict()
+    with pytest.raises(ValueError, match="could not convert"):
+        layer.load_state_dict({"weight": np.ones((2, 2)), "bias": np.array(["a", "b"])})
+    assert (layer.weight.numpy() == before["weight"].numpy()).all()
+
+
+def test_a_dict_of_modules_is_refused_rather_than_left_untrained() -> None:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            self.branches = {"a": nn.Linear(1, 1)}
+
+    with pytest.raises(TypeError, match="Branches.branches: a dict of modules"):
+        list(Branches().parameters())
