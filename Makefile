@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 .PHONY: demo test test-fast test-all lint bench clean
 
 demo: .venv/installed  ## train on real digits, end with a picture
-	.venv/bin/minigan train mlp --data mnist-mini --epochs $(or $(EPOCHS),30) --out runs/demo-$$(date +%Y%m%d-%H%M%S)
+	.venv/bin/minigan train mlp --data mnist-mini --epochs 80 --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 test-fast: .venv/dev  ## under a minute
 	MINIGAN_TIER=fast $(RUN) -m pytest -q -n 2 -m "not slow"

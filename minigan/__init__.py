@@ -1,7 +1,7 @@
 """minigan: generative adversarial networks from the arithmetic up.
 
 Read it in this order: backend, autograd, ops/, functional, gradcheck, nn/, losses, optim, then
-models/, training. Each module's first lines say what it is and which equation it holds.
+models/, training. Each module's first lines say what it is.
 """
 
 from minigan import backend, data, functional, losses, models, nn, optim

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
 
 __all__ = ["grid", "save_animation", "save_curves", "save_grid"]
@@ -91,8 +91,9 @@ def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
     norms.plot(steps, [row["d_grad_norm"] for row in rows], color=BLUE, lw=1, label="discriminator")
     norms.plot(steps, [row["g_grad_norm"] for row in rows], color=ORANGE, lw=1, label="generator")
     norms.set(title="gradient norms", xlabel="step", ylabel="‖gradient‖₂", yscale="log")
-    norms.yaxis.set_major_formatter(LogFormatter())  # 0.5, 1, 2 rather than powers of ten
-    norms.yaxis.set_minor_formatter(LogFormatter())
+    norms.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    norms.yaxis.set_major_formatter("{x:g}")
+    norms.yaxis.set_minor_locator(NullLocator())
 
     for axes in (losses, answers, norms):
         axes.legend(frameon=False, fontsize=8)
