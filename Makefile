@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 PIP := .venv/bin/pip install --quiet --disable-pip-version-check
-RUN := .venv/bin/python
+# Two workers with one BLAS thread each: more of either would only take turns.
+TEST := OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -q -n 2
 
 .PHONY: demo test test-fast test-all lint bench clean
 
@@ -10,13 +11,13 @@ demo: .venv/installed  ## train on real digits, end with a picture
 	.venv/bin/minigan train mlp --data mnist-mini --epochs 80 --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 test-fast: .venv/dev  ## under a minute
-	MINIGAN_TIER=fast $(RUN) -m pytest -q -n 2 -m "not slow"
+	MINIGAN_TIER=fast $(TEST) -m "not slow"
 
 test: .venv/oracle lint  ## what every commit must pass
-	$(RUN) -m pytest -q -n 2
+	$(TEST)
 
 test-all: .venv/oracle lint  ## with full counts
-	MINIGAN_TIER=all $(RUN) -m pytest -q -n 2
+	MINIGAN_TIER=all $(TEST)
 
 lint: .venv/dev
 	.venv/bin/ruff check .
