@@ -1,7 +1,7 @@
 """Two-dimensional mixtures of Gaussians: every mode a generator finds or misses can be counted.
 
 Both standard layouts are those of Lin, Khetan, Fanti and Oh, "PacGAN: The power of two samples in
-generative adversarial networks" (2018, arXiv:1712.04086), section 4.1:
+generative adversarial networks" (2018, arXiv:1712.04086):
 
     ring of 8:   mu_k = (cos(2 pi k / 8), sin(2 pi k / 8)),   variance 1e-4  (sigma = 0.01)
     grid of 25:  mu in {-4, -2, 0, 2, 4}^2,                   variance 0.0025  (sigma = 0.05)
