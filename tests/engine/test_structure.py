@@ -28,8 +28,7 @@ LAYERS = [
 EXEMPT = ("__init__", "__main__")
 STRANGERS = ({"training", "plotting"},)  # one layer, but neither may import the other
 TAUGHT, BUDGET = range(5), 1_600
-# gradcheck draws its test directions from a generator of its own, seeded by an argument.
-RANDOM = ("backend", "data", "data.*", "gradcheck")
+RANDOM = ("backend", "data", "data.*")
 
 
 def module_name(path: Path) -> str:
