@@ -8,7 +8,7 @@ TEST := OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -q -n 2
 .PHONY: demo test test-fast test-all lint bench clean
 
 demo: .venv/installed  ## train on real digits, end with a picture
-	.venv/bin/minigan train mlp --data mnist-mini --epochs 80 --out runs/demo-$$(date +%Y%m%d-%H%M%S)
+	.venv/bin/minigan train mlp --data mnist-mini --epochs 60 --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 test-fast: .venv/dev  ## under a minute
 	MINIGAN_TIER=fast $(TEST) -m "not slow"
