@@ -39,6 +39,11 @@ def _dense(nn: Any, sizes: tuple[int, ...], *last: Any) -> Any:
     return nn.Sequential(*layers[:-1], *last)
 
 
+def _parameters(nn: Any) -> list[Any]:
+    """The 2.9 million parameters of both players."""
+    return [p for sizes in (GENERATOR, DISCRIMINATOR) for p in _dense(nn, sizes).parameters()]
+
+
 # --- The same tasks in each library ---------------------------------------------------------------
 
 
@@ -98,14 +103,10 @@ def _pytorch_mlp_step() -> Task:
 
 
 def _minigan_adam() -> Task:
-    """Both Adams alone, on the 2.9 million parameters of that GAN."""
+    """Both Adams alone, on all parameters of that GAN."""
     import minigan as mg
 
-    params = [
-        p
-        for net in (_dense(mg.nn, GENERATOR), _dense(mg.nn, DISCRIMINATOR))
-        for p in net.parameters()
-    ]
+    params = _parameters(mg.nn)
     for p in params:
         p.grad = mg.tensor(p.data)
     return mg.optim.Adam(params, **ADAM).step
@@ -114,11 +115,7 @@ def _minigan_adam() -> Task:
 def _pytorch_adam() -> Task:
     import torch
 
-    params = [
-        p
-        for net in (_dense(torch.nn, GENERATOR), _dense(torch.nn, DISCRIMINATOR))
-        for p in net.parameters()
-    ]
+    params = _parameters(torch.nn)
     for p in params:
         p.grad = p.detach().clone()
     step = torch.optim.Adam(params, **ADAM).step

@@ -116,13 +116,11 @@ class Module:
             if name.rpartition(".")[2] != "num_batches_tracked"
         }
         problems = [f"missing: {name} {own[name].shape}" for name in own if name not in given]
+        problems += [f"unexpected: {name} {given[name].shape}" for name in given if name not in own]
         problems += [
-            f"unexpected: {name} {tuple(given[name].shape)}" for name in given if name not in own
-        ]
-        problems += [
-            f"wrong shape: {name} is {own[name].shape}, in the state {tuple(given[name].shape)}"
+            f"wrong shape: {name} is {own[name].shape}, in the state {given[name].shape}"
             for name in own
-            if name in given and own[name].shape != tuple(given[name].shape)
+            if name in given and own[name].shape != given[name].shape
         ]
         if problems:
             listing = "\n  ".join(problems)

@@ -78,7 +78,7 @@ def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     _count("max", x, axes)
     top = x.data.max(axis=axes, keepdims=True)
     shape, kept = x.shape, top.shape
-    value = top if keepdims else top.reshape([n for i, n in enumerate(shape) if i not in axes])
+    value = top if keepdims else top.squeeze(axis=axes)
     return record(
         value,
         (x, lambda g, z: broadcast_to(reshape(g, kept), shape) * _share(x, reshape(z, kept), axes)),
@@ -103,7 +103,7 @@ def logsumexp(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     value = backend.xp.log(backend.xp.exp(x.data - top).sum(axis=axes, keepdims=True)) + top
     kept = value.shape
     if not keepdims:
-        value = value.reshape([n for i, n in enumerate(x.shape) if i not in axes])
+        value = value.squeeze(axis=axes)
     return record(value, (x, lambda g: reshape(g, kept) * softmax(x, axes)))
 
 
