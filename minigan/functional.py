@@ -11,15 +11,19 @@ from typing import Any
 
 from minigan import backend
 from minigan.autograd import Operand, Tensor, as_tensor, record
-from minigan.ops import elementwise, linalg, reduce, shape
+from minigan.backend import Array
+from minigan.ops import conv, elementwise, linalg, reduce, shape
+from minigan.ops.conv import *
 from minigan.ops.elementwise import *
 from minigan.ops.linalg import *
 from minigan.ops.reduce import *
 from minigan.ops.shape import *
+from minigan.ops.shape import rows, unrows
 
 __all__ = [
     "batch_norm", "binary_cross_entropy_with_logits", "cross_entropy", "dropout", "embedding",
 ]  # fmt: skip
+__all__ += conv.__all__
 __all__ += elementwise.__all__
 __all__ += linalg.__all__
 __all__ += reduce.__all__
@@ -60,46 +64,50 @@ def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     return x * mask
 
 
-def _moment_axes(x: Tensor) -> tuple[int, ...]:
-    """Batch norm's axes: all but the channels, which are axis 1."""
-    return (0,) if x.ndim == 2 else (0, 2, 3)
-
-
-def standardise(x: Tensor, axes: tuple[int, ...], eps: float) -> tuple[Tensor, Any, Any]:
-    """x̂ = (x − μ)·s with s = (σ² + ε)^−½; also the arrays μ and σ², with axes kept.
+def standardise(x: Tensor, eps: float) -> tuple[Tensor, Any, Any]:
+    """x̂ = (x − μ)·s, s = (σ² + ε)^−½, for each column of x (M, C); also the arrays μ and σ².
 
     μ and σ² depend on x, which gives (Ioffe & Szegedy 2015, section 3, collected)
 
         x̄ = s · (ḡ − mean ḡ − x̂ · mean(ḡ·x̂)).
 
     That is exact at first order. For second order, x̂ is the op's own output and stays in the graph,
-    and s enters as a function of x, with ∂s/∂x = −s²·x̂/m.
+    and s enters as a function of x, with ∂s/∂x = −s²·x̂/M.
     """
-    xp = backend.xp
-    count = math.prod(x.shape[axis] for axis in axes)
-    mu = x.data.mean(axis=axes, keepdims=True)
-    centred = x.data - mu
-    variance = xp.mean(centred * centred, axis=axes, keepdims=True)
+    xp, (count, columns) = backend.xp, x.shape
+    average = xp.full(count, 1.0 / count, x.dtype)
+    mu, variance = average @ x.data, xp.zeros(columns, x.dtype)
+    for s in backend.batches(count, columns):
+        centred = x.data[s] - mu
+        variance += average[s] @ (centred * centred)
     scale = 1.0 / xp.sqrt(variance + eps)
-    centred *= scale
+    value = _columnwise(x.data, (xp.subtract, mu), (xp.multiply, scale))
 
     def vjp(g: Tensor, x_hat: Tensor) -> Tensor:
         s = record(scale, (x, lambda h, s: h * (s * s * x_hat * (-1.0 / count))))
-        return s * (g - mean(g, axes, True) - x_hat * mean(g * x_hat, axes, True))
+        return s * (g - mean(g, 0) - x_hat * mean(g * x_hat, 0))
 
-    return record(centred, (x, vjp)), mu, variance
+    return record(value, (x, vjp)), mu, variance
+
+
+def _columnwise(x: Array, *steps: tuple[Any, Array]) -> Array:
+    """Ufuncs with an operand per column of x (M, C), one after the other, in one go through memory."""
+    z = backend.xp.empty_like(x)
+    for s in backend.batches(*x.shape):
+        part = x[s]
+        for ufunc, operand in steps:
+            part = ufunc(part, operand, out=z[s])
+    return z
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """z = γ·x + β per channel.  x̄ = ḡ·γ, γ̄ = Σ ḡ·x, β̄ = Σ ḡ."""
-    axes, channels = _moment_axes(x), (1, -1) + (1,) * (x.ndim - 2)
-    value = x.data * weight.data.reshape(channels)
-    value += bias.data.reshape(channels)
+    """z = γ·x + β for each column of x (M, C).  x̄ = ḡ·γ, γ̄ = Σ ḡ·x, β̄ = Σ ḡ."""
+    xp = backend.xp
     return record(
-        value,
-        (x, lambda g: g * reshape(weight, channels)),
-        (weight, lambda g: sum(g * x, axes)),
-        (bias, lambda g: sum(g, axes)),
+        _columnwise(x.data, (xp.multiply, weight.data), (xp.add, bias.data)),
+        (x, lambda g: g * weight),
+        (weight, lambda g: sum(g * x, 0)),
+        (bias, lambda g: sum(g, 0)),
     )
 
 
@@ -135,23 +143,28 @@ def batch_norm(
             )
         if t is not None and t.dtype != x.dtype:
             raise TypeError(f"batch_norm: x is {x.dtype} but {what} is {t.dtype}")
-    axes, momentum, eps = _moment_axes(x), float(momentum), float(eps)
+    momentum, eps = float(momentum), float(eps)
+    if x.ndim == 4:  # every pixel is a case of its own
+        y = batch_norm(
+            rows(x), weight, bias, running_mean, running_var, training, momentum, eps
+        )
+        return unrows(y, x.shape)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: evaluation needs running_mean and running_var")
         scale = weight / sqrt(running_var + eps)
         return affine(x, scale, bias - running_mean * scale)
-    count = x.size // x.shape[1] if x.shape[1] else 0
+    count = x.shape[0]
     if count < 2:
         raise ValueError(
             f"batch_norm: training needs more than one value per channel, got x {x.shape}"
         )
-    x_hat, mu, variance = standardise(x, axes, eps)
+    x_hat, mu, variance = standardise(x, eps)
     unbiased = variance * (count / (count - 1))
     for running, new in ((running_mean, mu), (running_var, unbiased)):
         if running is not None:
             running.data *= 1.0 - momentum
-            running.data += momentum * new.reshape(-1)
+            running.data += momentum * new
             running.mark_written()
     return affine(x_hat, weight, bias)
 

@@ -1,9 +1,10 @@
 """Layer 5: the models, one short file each."""
 
+from minigan.models.dcgan import DCGAN, HalfDCGAN
 from minigan.models.gan import GAN
 from minigan.models.mlp_gan import MLPGAN
 
-__all__ = ["GAN", "MLPGAN", "MODELS"]
+__all__ = ["DCGAN", "GAN", "MLPGAN", "MODELS", "HalfDCGAN"]
 
 #: By name, for the command line and for a run's config.json.
-MODELS: dict[str, type[GAN]] = {model.name: model for model in (MLPGAN,)}
+MODELS: dict[str, type[GAN]] = {model.name: model for model in (MLPGAN, DCGAN, HalfDCGAN)}

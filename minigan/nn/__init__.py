@@ -2,13 +2,17 @@
 
 from minigan.nn import init
 from minigan.nn.layers import (
+    AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
     Dropout,
     Embedding,
     Flatten,
     LeakyReLU,
     Linear,
+    MaxPool2d,
     ReLU,
     Sigmoid,
     Tanh,
@@ -17,13 +21,17 @@ from minigan.nn.layers import (
 from minigan.nn.module import Module, Parameter, Sequential
 
 __all__ = [
+    "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Conv2d",
+    "ConvTranspose2d",
     "Dropout",
     "Embedding",
     "Flatten",
     "LeakyReLU",
     "Linear",
+    "MaxPool2d",
     "Module",
     "Parameter",
     "ReLU",

@@ -10,6 +10,7 @@ from minigan import functional as F
 from minigan.autograd import Tensor
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter
+from minigan.ops.conv import Pair, pair
 
 
 def _positive(owner: str, **sizes: Any) -> None:
@@ -43,6 +44,78 @@ class Linear(Module):
     def extra_repr(self) -> str:
         out_features, in_features = self.weight.shape
         return f"{in_features}, {out_features}, bias={self.bias is not None}"
+
+
+class Conv2d(Module):
+    """Convolution of (N, in, H, W) to (N, out, H', W'); see :func:`minigan.functional.conv2d`.
+
+    ``weight`` (out, in, kh, kw) and ``bias`` (out,) start uniform in ±1/√fan_in, fan_in = in·kh·kw.
+    Sizes, strides and paddings are numbers or pairs.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | Pair = 0,
+        *,
+        bias: bool = True,
+    ):
+        owner = type(self).__name__
+        _positive(owner, in_channels=in_channels, out_channels=out_channels)
+        self.stride = pair(owner, "stride", stride, 1)
+        self.padding = pair(owner, "padding", padding, 0)
+        kernel = pair(owner, "kernel_size", kernel_size, 1)
+        self.weight = _parameter(*self._channels(in_channels, out_channels), *kernel)
+        init.kaiming_uniform_(self.weight, math.sqrt(5.0))
+        self.bias = _parameter(out_channels) if bias else None
+        if self.bias is not None:
+            bound = 1.0 / math.sqrt(math.prod(self.weight.shape[1:]))
+            init.uniform_(self.bias, -bound, bound)
+
+    def _channels(self, in_channels: int, out_channels: int) -> Pair:
+        return out_channels, in_channels
+
+    def forward(self, x: Any) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+
+    def extra_repr(self) -> str:
+        channels = self._channels(*self.weight.shape[:2])[::-1]
+        return (
+            f"{channels[0]}, {channels[1]}, kernel_size={self.weight.shape[2:]}, "
+            f"stride={self.stride}, padding={self.padding}, bias={self.bias is not None}"
+        )
+
+
+class ConvTranspose2d(Conv2d):
+    """The adjoint of a convolution; see :func:`minigan.functional.conv_transpose2d`.
+
+    ``weight`` is (in, out, kh, kw). It starts as PyTorch's does, with fan_in taken as out·kh·kw.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | Pair = 0,
+        output_padding: int | Pair = 0,
+        *,
+        bias: bool = True,
+    ):
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
+        self.output_padding = pair("ConvTranspose2d", "output_padding", output_padding, 0)
+
+    def _channels(self, in_channels: int, out_channels: int) -> Pair:
+        return in_channels, out_channels
+
+    def forward(self, x: Any) -> Tensor:
+        return F.conv_transpose2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.output_padding
+        )
 
 
 class Embedding(Module):
@@ -147,6 +220,30 @@ class Dropout(Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
+
+
+class MaxPool2d(Module):
+    """The largest entry of each window; see :func:`minigan.functional.max_pool2d`."""
+
+    pool = staticmethod(F.max_pool2d)
+
+    def __init__(
+        self, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
+    ):
+        self.kernel_size, self.padding = kernel_size, padding
+        self.stride = kernel_size if stride is None else stride
+
+    def forward(self, x: Any) -> Tensor:
+        return self.pool(x, self.kernel_size, self.stride, self.padding)
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool2d(MaxPool2d):
+    """The mean over each window; see :func:`minigan.functional.avg_pool2d`."""
+
+    pool = staticmethod(F.avg_pool2d)
 
 
 class Flatten(Module):

@@ -93,6 +93,17 @@ def transpose(x: Operand, axis0: int, axis1: int) -> Tensor:
     return record(value, (x, lambda g: transpose(g, axis0, axis1)), shares=x)
 
 
+def rows(x: Tensor) -> Tensor:
+    """(N, C, H, W) as a matrix with a row for each pixel, (N·H·W, C): a view in channels-last memory."""
+    return reshape(permute(x, 0, 2, 3, 1), -1, x.shape[1])
+
+
+def unrows(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """The inverse of :func:`rows`: a matrix (N·H·W, C) as ``shape`` (N, C, H, W)."""
+    n, c, h, w = shape
+    return permute(reshape(x, n, h, w, c), 0, 3, 1, 2)
+
+
 def getitem(x: Tensor, index: Any) -> Tensor:
     """z = x[index], with slices, integers, integer arrays and boolean masks.  x̄ = scatter(ḡ)."""
     x, index = as_tensor(x), _arrays(index)

@@ -1,0 +1,325 @@
+"""Convolution, transposed convolution and the kernel's gradient: one trilinear form.
+
+For pictures x (N, C, H, W), kernels w (O, C, kh, kw) and maps y (N, O, H', W'), stride s, padding p:
+
+    T(x, w, y) = Σ x[n, c, s·i + u − p, s·j + v − p] · w[o, c, u, v] · y[n, o, i, j]
+
+over all n, c, o, i, j, u, v, with x read as 0 outside. Leave one of the three out, and what remains
+is a map to it, linear in each of the other two:
+
+    conv2d            (x, w) → y        Σ over c, u, v of x·w
+    conv_transpose2d  (y, w) → x        Σ over o, i, j, u, v of y·w
+    conv2d_weight     (x, y) → w        Σ over n, i, j of x·y
+
+With ḡ for the missing argument, the derivative of each is another: x̄ = conv_transpose2d(ḡ, w),
+w̄ = conv2d_weight(x, ḡ), and so on. Three kernels serve every order of differentiation, and the
+transposed convolution is the adjoint of convolution (Dumoulin & Visin 2016, section 4).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+from minigan import backend
+from minigan.autograd import VJP, Operand, Tensor, as_tensor, record
+from minigan.backend import Array
+from minigan.ops.reduce import sum
+from minigan.ops.shape import getitem, reshape, rows
+
+__all__ = ["avg_pool2d", "conv2d", "conv2d_weight", "conv_transpose2d", "max_pool2d"]
+
+Pair = tuple[int, int]
+
+# --- The kernels, on arrays -----------------------------------------------------------------------
+#
+# Logical shapes are (N, C, H, W), memory is channels-last, (N, H, W, C): then the C·kw numbers of
+# one row of a window lie next to each other. A window of 4×4 moved by a stride of 2, along one axis
+# of a picture padded by p = 1:
+#
+#     position in the padded picture    0 1 2 3 4 5 6 7 8 9        s·i + u
+#     window i = 0                      u u u u
+#     window i = 1                          u u u u
+#     window i = 2                              u u u u
+#     window i = 3                                  u u u u
+#
+# conv2d and conv2d_weight read all windows as the rows of one matrix, "patches"; conv_transpose2d
+# adds to them. For one u, no two windows meet: their positions are s apart.
+
+
+def _channels_last(x: Array) -> Array:
+    """(N, C, H, W) as contiguous (N, H, W, C), copied only where its memory is in another order."""
+    return backend.xp.ascontiguousarray(x.transpose(0, 2, 3, 1))
+
+
+def _padded(n: int, size: Pair, channels: int, padding: Pair, dtype: Any) -> tuple[Array, Array]:
+    """Zeros (n, H + 2p, W + 2p, C), and the view of their inside, (n, H, W, C)."""
+    (h, w), (ph, pw) = size, padding
+    x = backend.xp.zeros((n, h + 2 * ph, w + 2 * pw, channels), dtype)
+    return x, x[:, ph : ph + h, pw : pw + w]
+
+
+def _windows(x: Array, kernel: Pair, stride: Pair) -> Array:
+    """The view (N, H', W', kh, kw, C) of x (N, H, W, C) whose [n, i, j, u, v] is x[n, si+u, sj+v]."""
+    n, h, w, c = x.shape
+    (kh, kw), (sh, sw) = kernel, stride
+    dn, dh, dw, dc = x.strides
+    shape = (n, (h - kh) // sh + 1, (w - kw) // sw + 1, kh, kw, c)
+    return backend.xp.lib.stride_tricks.as_strided(x, shape, (dn, sh * dh, sw * dw, dh, dw, dc))
+
+
+def _patches(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """Every window of x (n, C, H, W) as a row: (n·H'·W', kh·kw·C)."""
+    padded, inside = _padded(x.shape[0], x.shape[2:], x.shape[1], padding, x.dtype)
+    inside[...] = x.transpose(0, 2, 3, 1)
+    return _windows(padded, kernel, stride).reshape(-1, math.prod(kernel) * x.shape[1])
+
+
+def _conv(x: Array, w: Array, stride: Pair, padding: Pair) -> Array:
+    """y = patches(x) · W, with W (kh·kw·C, O)."""
+    (o, c, *kernel), size = w.shape, _out_size(x.shape[2:], w.shape[2:], stride, padding)
+    matrix = w.transpose(2, 3, 1, 0).reshape(-1, o)
+    y = backend.xp.empty((len(x), *size, o), x.dtype)
+    for s in _slices(len(x), c, kernel, size):
+        patches = _patches(x[s], kernel, stride, padding)
+        backend.xp.matmul(patches, matrix, out=y[s].reshape(-1, o))
+    return y.transpose(0, 3, 1, 2)
+
+
+def _conv_transpose(y: Array, w: Array, stride: Pair, padding: Pair, size: Pair) -> Array:
+    """x = patchesᵀ(y · Wᵀ): what each y contributes is added to the window that it came from."""
+    o, c, *kernel = w.shape
+    taps = backend.xp.ascontiguousarray(w.transpose(2, 3, 0, 1))  # (kh, kw, O, C)
+    x = backend.xp.empty((len(y), *size, c), y.dtype)
+    for s in _slices(len(y), c, kernel, y.shape[2:]):
+        y_rows = _channels_last(y[s]).reshape(-1, o)
+        padded, inside = _padded(len(y[s]), size, c, padding, y.dtype)
+        windows = _windows(padded, kernel, stride)
+        for u, v in product(*map(range, kernel)):
+            tap = windows[:, :, :, u, v]
+            tap += (y_rows @ taps[u, v]).reshape(tap.shape)
+        x[s] = inside
+    return x.transpose(0, 3, 1, 2)
+
+
+def _conv_weight(x: Array, y: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """W = patches(x)ᵀ · y, summed over the batch."""
+    c, o = x.shape[1], y.shape[1]
+    matrix = backend.xp.zeros((math.prod(kernel) * c, o), x.dtype)
+    for s in _slices(len(x), c, kernel, y.shape[2:]):
+        patches = _patches(x[s], kernel, stride, padding)
+        matrix += patches.T @ _channels_last(y[s]).reshape(-1, o)
+    return backend.xp.ascontiguousarray(matrix.reshape(*kernel, c, o).transpose(3, 2, 0, 1))
+
+
+def _slices(n: int, channels: int, kernel: Any, size: Any) -> Iterator[slice]:
+    """The batch in slices whose patches (H'·W', kh·kw·C) stay in the processor's cache."""
+    return backend.batches(n, channels * math.prod(kernel) * math.prod(size))
+
+
+def _out_size(size: Any, kernel: Any, stride: Pair, padding: Pair) -> Pair:
+    """H' = ⌊(H + 2p − k)/s⌋ + 1 for both axes."""
+    (h, w), (kh, kw), (sh, sw), (ph, pw) = size, kernel, stride, padding
+    return (h + 2 * ph - kh) // sh + 1, (w + 2 * pw - kw) // sw + 1
+
+
+# --- The operations, on Tensors -------------------------------------------------------------------
+
+
+def conv2d(
+    x: Operand,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+) -> Tensor:
+    """y[n, o, i, j] = b[o] + Σ w[o, c, u, v] · x[n, c, s·i + u − p, s·j + v − p], over c, u, v.
+
+    x (N, C, H, W), weight (O, C, kh, kw), bias (O,) → y (N, O, H', W'), H' = ⌊(H + 2p − kh)/s⌋ + 1.
+    ``stride`` s and ``padding`` p are numbers, or pairs for height and width. As in all of deep
+    learning the kernel is not flipped: strictly this is a cross-correlation.
+
+    x̄ = conv_transpose2d(ḡ, w), w̄ = conv2d_weight(x, ḡ), b̄ = Σ ḡ over n, i, j.
+    """
+    x = as_tensor(x)
+    s, p = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
+    _check("conv2d", x, weight, bias, x_axis=1, bias_axis=0)
+    kernel = weight.shape[2:]
+    rest = _rest("conv2d", x, kernel, s, p)
+    return _with_bias(
+        _conv(x.data, weight.data, s, p),
+        bias,
+        (x, lambda g: conv_transpose2d(g, weight, None, s, p, rest)),
+        (weight, lambda g: conv2d_weight(x, g, kernel, s, p)),
+    )
+
+
+def conv_transpose2d(
+    x: Operand,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+    output_padding: int | Pair = 0,
+) -> Tensor:
+    """The adjoint of :func:`conv2d` in its picture: ⟨conv2d(a, w), x⟩ = ⟨a, conv_transpose2d(x, w)⟩.
+
+    x (N, C, H, W), weight (C, O, kh, kw), bias (O,) → (N, O, H', W') with
+    H' = (H − 1)·s − 2p + kh + output_padding: entry (i, j) of x adds x·w to the window of the
+    result that starts at (s·i − p, s·j − p). ``output_padding``, below the stride, chooses among
+    the pictures that conv2d maps to the same size.
+
+    x̄ = conv2d(ḡ, w), w̄ = conv2d_weight(ḡ, x), b̄ = Σ ḡ over n, i, j.
+    """
+    op = "conv_transpose2d"
+    x = as_tensor(x)
+    s, p = pair(op, "stride", stride, 1), pair(op, "padding", padding, 0)
+    rest = pair(op, "output_padding", output_padding, 0)
+    _check(op, x, weight, bias, x_axis=0, bias_axis=1)
+    kernel = weight.shape[2:]
+    if any(r >= t for r, t in zip(rest, s, strict=True)):
+        raise ValueError(f"{op}: output_padding {rest} must be smaller than stride {s}")
+    size = tuple(
+        (n - 1) * t - 2 * q + k + r
+        for n, t, q, k, r in zip(x.shape[2:], s, p, kernel, rest, strict=True)
+    )
+    if min(size) < 1:
+        raise ValueError(
+            f"{op}: nothing is left of the result, {_by(size)} "
+            f"(x {x.shape}, weight {weight.shape}, stride {s}, padding {p})"
+        )
+    return _with_bias(
+        _conv_transpose(x.data, weight.data, s, p, size),
+        bias,
+        (x, lambda g: conv2d(g, weight, None, s, p)),
+        (weight, lambda g: conv2d_weight(g, x, kernel, s, p)),
+    )
+
+
+def conv2d_weight(
+    x: Operand, y: Operand, kernel_size: Pair, stride: int | Pair = 1, padding: int | Pair = 0
+) -> Tensor:
+    """w[o, c, u, v] = Σ x[n, c, s·i + u − p, s·j + v − p] · y[n, o, i, j], over n, i, j.
+
+    x (N, C, H, W), y (N, O, H', W') → w (O, C, kh, kw): the gradient of :func:`conv2d` in its
+    weight, for the incoming gradient y.  x̄ = conv_transpose2d(y, ḡ), ȳ = conv2d(x, ḡ).
+    """
+    op = "conv2d_weight"
+    x, y, kernel = as_tensor(x), as_tensor(y), pair(op, "kernel_size", kernel_size, 1)
+    s, p = pair(op, "stride", stride, 1), pair(op, "padding", padding, 0)
+    if x.dtype != y.dtype:
+        raise TypeError(f"{op}: x is {x.dtype} but y is {y.dtype}")
+    if x.ndim != 4 or y.ndim != 4:
+        raise ValueError(f"{op}: expected x and y of 4 axes, got {x.shape} and {y.shape}")
+    rest = _rest(op, x, kernel, s, p)
+    expected = (x.shape[0], y.shape[1], *_out_size(x.shape[2:], kernel, s, p))
+    if y.shape != expected:
+        raise ValueError(f"{op}: expected y {expected} for x {x.shape}, got {y.shape}")
+    return record(
+        _conv_weight(x.data, y.data, kernel, s, p),
+        (x, lambda g: conv_transpose2d(y, g, None, s, p, rest)),
+        (y, lambda g: conv2d(x, g, None, s, p)),
+    )
+
+
+def avg_pool2d(
+    x: Operand, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
+) -> Tensor:
+    """The mean over each window, padding counted as zeros; windows do not overlap unless asked to.
+
+    x (N, C, H, W) → (N, C, H', W'), sizes as in :func:`conv2d`, stride = kernel_size if None. It is
+    the convolution of each channel with a kernel whose entries are all 1/(kh·kw).
+    """
+    x, kernel, s, p = _pooling("avg_pool2d", x, kernel_size, stride, padding)
+    weight = Tensor(backend.xp.full((1, 1, *kernel), 1.0 / math.prod(kernel), x.dtype))
+    n, c, h, w = x.shape
+    z = conv2d(reshape(x, n * c, 1, h, w), weight, None, s, p)
+    return reshape(z, n, c, *z.shape[2:])
+
+
+def max_pool2d(
+    x: Operand, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
+) -> Tensor:
+    """The largest entry of each window; ḡ goes to the first such entry, as in PyTorch.
+
+    x (N, C, H, W) → (N, C, H', W'), sizes as in :func:`conv2d`, stride = kernel_size if None.
+    """
+    x, kernel, s, p = _pooling("max_pool2d", x, kernel_size, stride, padding)
+    xp, (n, c, h, w) = backend.xp, x.shape
+    padded, inside = _padded(n, (h, w), c, p, x.dtype)
+    padded[...] = -xp.inf
+    inside[...] = x.data.transpose(0, 2, 3, 1)
+    windows = _windows(padded, kernel, s)
+    at = windows.reshape(*windows.shape[:3], -1, c).argmax(axis=3).transpose(0, 3, 1, 2)
+    i, j = (xp.arange(size) for size in at.shape[2:])
+    rows = at // kernel[1] + (i[:, None] * s[0] - p[0])
+    columns = at % kernel[1] + (j * s[1] - p[1])
+    pictures, channels = xp.arange(n)[:, None, None, None], xp.arange(c)[:, None, None]
+    return getitem(x, (pictures, channels, rows, columns))
+
+
+def _pooling(
+    op: str, x: Operand, kernel_size: Any, stride: Any, padding: Any
+) -> tuple[Tensor, Pair, Pair, Pair]:
+    """The arguments of a pooling, checked."""
+    x, kernel = as_tensor(x), pair(op, "kernel_size", kernel_size, 1)
+    s = kernel if stride is None else pair(op, "stride", stride, 1)
+    p = pair(op, "padding", padding, 0)
+    if x.ndim != 4 or x.dtype.kind != "f":
+        raise ValueError(f"{op}: expected floats (N, C, H, W), got {x.dtype} {x.shape}")
+    if any(2 * q > k for q, k in zip(p, kernel, strict=True)):
+        raise ValueError(f"{op}: padding {p} is more than half of the kernel, {_by(kernel)}")
+    _rest(op, x, kernel, s, p)
+    return x, kernel, s, p
+
+
+def _with_bias(value: Array, bias: Tensor | None, *edges: tuple[Tensor, VJP]) -> Tensor:
+    """Record a convolution, with b added to every position of its channel.  b̄ = Σ ḡ."""
+    if bias is None:
+        return record(value, *edges)
+    value += bias.data[:, None, None]
+    return record(value, *edges, (bias, lambda g: sum(rows(g), 0)))
+
+
+def _by(sizes: Any) -> str:
+    return "×".join(map(str, sizes))
+
+
+def pair(op: str, name: str, value: Any, least: int) -> Pair:
+    """A number for both axes, or one for each: integers of at least ``least``."""
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, int) for v in pair):
+        raise TypeError(f"{op}: {name} must be an integer or a pair of integers, got {value!r}")
+    if min(pair) < least:
+        raise ValueError(f"{op}: {name} must be at least {least}, got {value}")
+    return pair
+
+
+def _rest(op: str, x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
+    """(H + 2p − k) mod s: the rows that the last window leaves over, which x̄ gives back as zeros."""
+    over = [n + 2 * p - k for n, p, k in zip(x.shape[2:], padding, kernel, strict=True)]
+    if min(over) < 0:
+        raise ValueError(
+            f"{op}: the kernel, {_by(kernel)}, is larger than x {x.shape} with padding {padding}"
+        )
+    return over[0] % stride[0], over[1] % stride[1]
+
+
+def _check(
+    op: str, x: Tensor, weight: Tensor, bias: Tensor | None, *, x_axis: int, bias_axis: int
+) -> None:
+    """Shapes and dtypes that fit: x's channels on one axis of weight, bias's on the other."""
+    given = f"(x {x.shape}, weight {weight.shape}{'' if bias is None else f', bias {bias.shape}'})"
+    if x.ndim != 4 or weight.ndim != 4:
+        raise ValueError(f"{op}: expected x (N, C, H, W) and a weight of 4 axes, got {given}")
+    if x.shape[1] != weight.shape[x_axis]:
+        raise ValueError(
+            f"{op}: x has {x.shape[1]} channels, weight expects {weight.shape[x_axis]} {given}"
+        )
+    if bias is not None and bias.shape != (weight.shape[bias_axis],):
+        raise ValueError(f"{op}: bias must have {weight.shape[bias_axis]} entries {given}")
+    for operand in (weight, bias):
+        if operand is not None and operand.dtype != x.dtype:
+            raise TypeError(f"{op}: x is {x.dtype} but a parameter is {operand.dtype} {given}")
