@@ -114,7 +114,7 @@ CACHED = 1 << 19
 
 
 def batches(rows: int, entries: int) -> Iterator[slice]:
-    """range(rows) in slices: so few rows, of ``entries`` each, that they stay in a processor's cache.
+    """Slices of range(rows), each of so few rows of ``entries`` that they stay in cache.
 
     On a GPU, which hides the way to memory behind many threads, all rows are one slice.
     """

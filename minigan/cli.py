@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import shlex
 import sys
@@ -295,15 +296,37 @@ def _title(run: Run) -> str:
     show_default=True,
     help="A picture (.png), or the arrays (.npz: images, uint8 (N, 28, 28)).",
 )
-def sample(run_path: Path, n: int, seed: int, out: Path) -> None:
+@click.option(
+    "--interpolate",
+    is_flag=True,
+    help="Make each row a walk from one latent to another.",
+)
+@click.option(
+    "--feature-maps", is_flag=True, help="Draw one digit's way through the layers of both players."
+)
+def sample(
+    run_path: Path, n: int, seed: int, out: Path, interpolate: bool, feature_maps: bool
+) -> None:
     """Draw new digits with the generator of the run in the directory RUN."""
     if out.suffix not in (".png", ".npz"):
         raise click.UsageError(f"-o {out}: expected a name that ends in .png or .npz")
-    images = load_model(Run.open(run_path)).sample(n, seed)
+    if feature_maps and (interpolate or out.suffix != ".png"):
+        raise click.UsageError("--feature-maps draws one .png, and takes no --interpolate")
+    model = load_model(Run.open(run_path))
+    if feature_maps:
+        layers = model.feature_maps(model.latents(1, backend.generator(seed)))
+        plotting.save_feature_maps(layers, out, f"{run_path}, seed {seed}: from z through G and D")
+        click.echo(out)
+        return
+    columns = max(2, math.ceil(math.sqrt(n)))
+    if interpolate:
+        images = model.interpolate(math.ceil(n / columns), columns, seed)[:n]
+    else:
+        images = model.sample(n, seed)
     if out.suffix == ".npz":
         numpy.savez_compressed(out, images=images)
     else:
-        plotting.save_grid(images, out)
+        plotting.save_grid(images, out, columns if interpolate else None)
     click.echo(out)
 
 

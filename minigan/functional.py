@@ -6,7 +6,6 @@ below, and the table that gives Tensors their operators and methods.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from minigan import backend
@@ -76,10 +75,13 @@ def standardise(x: Tensor, eps: float) -> tuple[Tensor, Any, Any]:
     """
     xp, (count, columns) = backend.xp, x.shape
     average = xp.full(count, 1.0 / count, x.dtype)
-    mu, variance = average @ x.data, xp.zeros(columns, x.dtype)
+    mu, rest, variance = average @ x.data, xp.zeros(columns, x.dtype), xp.zeros(columns, x.dtype)
     for s in backend.batches(count, columns):
         centred = x.data[s] - mu
+        rest += average[s] @ centred
         variance += average[s] @ (centred * centred)
+    mu += rest  # what rounding left of the first mean (Chan, Golub & LeVeque 1983, section 3)
+    variance -= rest * rest
     scale = 1.0 / xp.sqrt(variance + eps)
     value = _columnwise(x.data, (xp.subtract, mu), (xp.multiply, scale))
 
@@ -91,7 +93,7 @@ def standardise(x: Tensor, eps: float) -> tuple[Tensor, Any, Any]:
 
 
 def _columnwise(x: Array, *steps: tuple[Any, Array]) -> Array:
-    """Ufuncs with an operand per column of x (M, C), one after the other, in one go through memory."""
+    """Ufuncs with an operand per column of x (M, C), one after the other, slice by slice."""
     z = backend.xp.empty_like(x)
     for s in backend.batches(*x.shape):
         part = x[s]
@@ -144,21 +146,19 @@ def batch_norm(
         if t is not None and t.dtype != x.dtype:
             raise TypeError(f"batch_norm: x is {x.dtype} but {what} is {t.dtype}")
     momentum, eps = float(momentum), float(eps)
-    if x.ndim == 4:  # every pixel is a case of its own
-        y = batch_norm(
-            rows(x), weight, bias, running_mean, running_var, training, momentum, eps
+    count = x.size // (x.shape[1] or 1)
+    if training and count < 2:
+        raise ValueError(
+            f"batch_norm: training needs more than one value per channel, got x {x.shape}"
         )
+    if x.ndim == 4:  # every pixel is a case of its own
+        y = batch_norm(rows(x), weight, bias, running_mean, running_var, training, momentum, eps)
         return unrows(y, x.shape)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: evaluation needs running_mean and running_var")
         scale = weight / sqrt(running_var + eps)
         return affine(x, scale, bias - running_mean * scale)
-    count = x.shape[0]
-    if count < 2:
-        raise ValueError(
-            f"batch_norm: training needs more than one value per channel, got x {x.shape}"
-        )
     x_hat, mu, variance = standardise(x, eps)
     unbiased = variance * (count / (count - 1))
     for running, new in ((running_mean, mu), (running_var, unbiased)):

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
 
-__all__ = ["grid", "save_animation", "save_curves", "save_grid"]
+__all__ = ["grid", "save_animation", "save_curves", "save_feature_maps", "save_grid"]
 
 # Okabe and Ito's colours, told apart by readers with any kind of colour vision.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#7f7f7f"
@@ -99,5 +99,28 @@ def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
         axes.legend(frameon=False, fontsize=8)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def save_feature_maps(
+    layers: Sequence[tuple[str, numpy.ndarray]], path: Path, title: str, most: int = 16
+) -> None:
+    """Write a panel per layer, with its first ``most`` maps, from (name, (C, H, W)) pairs.
+
+    Each panel runs from black, its smallest entry, to white, its largest.
+    """
+    figure = Figure(figsize=(2.6 * len(layers), 3.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(layers), squeeze=False)[0]
+    for axes, (name, maps) in zip(panels, layers, strict=True):
+        c, h, w = maps.shape
+        shown = maps[:most]
+        low, high = shown.min(), shown.max()
+        bright = (shown - low) / max(high - low, 1e-12) * 255
+        axes.imshow(grid(bright.astype("uint8"), gap=1), cmap="gray", vmin=0, vmax=255)
+        which = f"{len(shown)} of {c} maps" if c > 1 else "one map"
+        axes.set_title(f"{name}\n{which}, {h}×{w}\n{low:.2f} to {high:.2f}", fontsize=9)
+        axes.set_axis_off()
     figure.suptitle(title, fontsize=11)
     figure.savefig(path, dpi=120, metadata={"Software": None})

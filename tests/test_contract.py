@@ -85,6 +85,11 @@ SIGNATURES = {
     "functional.linear": "(x, weight, bias=None)",
     "functional.batch_norm": "(x, weight, bias, running_mean=None, running_var=None, "
     "training=True, momentum=0.1, eps=1e-05)",
+    "functional.conv2d": "(x, weight, bias=None, stride=1, padding=0)",
+    "functional.conv_transpose2d": "(x, weight, bias=None, stride=1, padding=0, output_padding=0)",
+    "functional.conv2d_weight": "(x, y, kernel_size, stride=1, padding=0)",
+    "functional.avg_pool2d": "(x, kernel_size, stride=None, padding=0)",
+    "functional.max_pool2d": "(x, kernel_size, stride=None, padding=0)",
     "functional.relu": "(x)",
     "functional.leaky_relu": "(x, negative_slope=0.01)",
     "functional.sigmoid": "(x)",
@@ -112,6 +117,11 @@ SIGNATURES = {
     "nn.Parameter": "(data)",
     "nn.Sequential": "(*modules)",
     "nn.Linear": "(in_features, out_features, bias=True)",
+    "nn.Conv2d": "(in_channels, out_channels, kernel_size, stride=1, padding=0, *, bias=True)",
+    "nn.ConvTranspose2d": "(in_channels, out_channels, kernel_size, stride=1, padding=0, "
+    "output_padding=0, *, bias=True)",
+    "nn.MaxPool2d": "(kernel_size, stride=None, padding=0)",
+    "nn.AvgPool2d": "(kernel_size, stride=None, padding=0)",
     "nn.BatchNorm1d": "(num_features, *, momentum=0.1, eps=1e-05)",
     "nn.BatchNorm2d": "(num_features, *, momentum=0.1, eps=1e-05)",
     "nn.LeakyReLU": "(negative_slope=0.01)",
@@ -151,6 +161,8 @@ SIGNATURES = {
     "data.grid25": "()",
     # models
     "models.MLPGAN": "(latent_dim=64)",
+    "models.DCGAN": "(latent_dim=100, width=None)",
+    "models.HalfDCGAN": "(latent_dim=100, width=None)",
     "models.MLPGAN.sample": "(n, seed=None)",
     "models.MLPGAN.generate": "(z)",
     # training, checkpoint, plotting
@@ -264,6 +276,13 @@ STATEMENTS: dict[str, Callable[[], bool]] = {
     "Linear is (out, in)": lambda: _state(nn.Linear(3, 5)) == {"weight": (5, 3), "bias": (5,)},
     "Linear without bias": lambda: _state(nn.Linear(3, 5, bias=False)) == {"weight": (5, 3)},
     "Linear, bias by position": lambda: _state(nn.Linear(3, 5, False)) == {"weight": (5, 3)},
+    "Conv2d is (out, in, kh, kw)": lambda: (
+        _state(nn.Conv2d(3, 5, (4, 2))) == {"weight": (5, 3, 4, 2), "bias": (5,)}
+    ),
+    "ConvTranspose2d is (in, out, kh, kw)": lambda: (
+        _state(nn.ConvTranspose2d(3, 5, (4, 2))) == {"weight": (3, 5, 4, 2), "bias": (5,)}
+    ),
+    "Conv2d without bias": lambda: list(_state(nn.Conv2d(1, 2, 3, bias=False))) == ["weight"],
     "Embedding is (n, d)": lambda: _state(nn.Embedding(10, 4)) == {"weight": (10, 4)},
     "BatchNorm1d's four": lambda: (
         _state(nn.BatchNorm1d(4))
@@ -287,6 +306,15 @@ STATEMENTS: dict[str, Callable[[], bool]] = {
     "a Module starts in training mode": lambda: nn.Dropout(0.5).training is True,
     "eval() reaches what is inside": lambda: (
         not nn.Sequential(nn.Sequential(nn.Dropout(0.5))).eval()[0][0].training
+    ),
+    "Conv2d of stride 2 halves": lambda: (
+        nn.Conv2d(1, 2, 4, 2, 1)(t(3, 1, 8, 6)).shape == (3, 2, 4, 3)
+    ),
+    "ConvTranspose2d of stride 2 doubles": lambda: (
+        nn.ConvTranspose2d(1, 2, 4, 2, 1)(t(3, 1, 4, 3)).shape == (3, 2, 8, 6)
+    ),
+    "pooling by 2 halves": lambda: (
+        nn.MaxPool2d(2)(t(1, 2, 4, 6)).shape == nn.AvgPool2d(2)(t(1, 2, 4, 6)).shape == (1, 2, 2, 3)
     ),
     "Flatten keeps the batch": lambda: nn.Flatten()(t(2, 3, 4)).shape == (2, 12),
     "Unflatten splits an axis": lambda: nn.Unflatten(1, (3, 4))(t(2, 12)).shape == (2, 3, 4),
@@ -320,6 +348,8 @@ STATEMENTS: dict[str, Callable[[], bool]] = {
     "the grid has 25": lambda: mg.data.grid25().centers.shape == (25, 2),
     "an MLPGAN's players are Modules": lambda: isinstance(mg.models.MLPGAN().generator, nn.Module),
     "an MLPGAN's latent_dim": lambda: mg.models.MLPGAN(latent_dim=16).latent_dim == 16,
+    "a DCGAN's players are Modules": lambda: isinstance(mg.models.DCGAN().generator, nn.Module),
+    "a DCGAN's latent_dim": lambda: mg.models.DCGAN(latent_dim=16).latent_dim == 16,
     # what differs from PyTorch on purpose
     "var is the population's": lambda: mg.tensor([1.0, 3.0]).var().item() == 1.0,
     "grad gives zeros where there is no path": lambda: (
@@ -399,6 +429,15 @@ def _changed_in_place() -> None:
 RAISES: dict[str, tuple[type[Exception], Callable[[], Any]]] = {
     # ValueError: shapes and values
     "linear": (ValueError, lambda: nn.Linear(256, 100)(t(64, 784))),
+    "conv2d of other channels": (ValueError, lambda: nn.Conv2d(2, 4, 3)(t(1, 3, 8, 8))),
+    "a kernel larger than the picture": (ValueError, lambda: nn.Conv2d(1, 1, 5)(t(1, 1, 4, 9))),
+    "output_padding of the stride": (
+        ValueError,
+        lambda: nn.ConvTranspose2d(1, 1, 4, 2, 1, 2)(t(1, 1, 4, 4)),
+    ),
+    "a stride of 0": (ValueError, lambda: nn.Conv2d(1, 1, 3, 0)),
+    "Conv2d(0, 1, 3)": (ValueError, lambda: nn.Conv2d(0, 1, 3)),
+    "padding of a whole window": (ValueError, lambda: nn.MaxPool2d(2, 2, 2)(t(1, 1, 4, 4))),
     "shapes that do not broadcast": (ValueError, lambda: t(2) + t(3)),
     "matmul": (ValueError, lambda: t(2, 3) @ t(2, 3)),
     "reshape": (ValueError, lambda: t(2, 3).reshape(4, 2)),
@@ -426,6 +465,12 @@ RAISES: dict[str, tuple[type[Exception], Callable[[], Any]]] = {
     "two float dtypes in a product": (TypeError, lambda: t(2, 2) @ t(2, 2, dtype="float64")),
     "a NumPy float64 array is a dtype too": (TypeError, lambda: t(2) * np.ones(2)),
     "a layer fed another dtype": (TypeError, lambda: nn.Linear(2, 1)(t(1, 2, dtype="float64"))),
+    "conv2d fed another dtype": (
+        TypeError,
+        lambda: nn.Conv2d(1, 1, 3)(t(1, 1, 4, 4, dtype="float64")),
+    ),
+    "a stride that is no integer": (TypeError, lambda: nn.Conv2d(1, 1, 3, 1.5)),
+    "Conv2d's bias by position": (TypeError, lambda: nn.Conv2d(1, 1, 3, 1, 0, False)),
     "a list into Tensor()": (TypeError, lambda: mg.Tensor([1.0])),
     "a seed that is no integer": (TypeError, lambda: mg.manual_seed(1.5)),
     "labels that are floats": (TypeError, lambda: F.cross_entropy(t(2, 3), t(2))),

@@ -1,6 +1,7 @@
 """The deep convolutional GAN of Radford et al. 2016, at the size of MNIST's digits.
 
-z ~ N(0, I)  →  7×7  →  14×14  →  28×28 = G(z) in [−1, 1],     28×28  →  14×14  →  7×7  →  D(x), a logit.
+z ~ N(0, I)  →  7×7  →  14×14  →  28×28 = G(z) in [−1, 1]
+           x  →  14×14  →  7×7  →  D(x), a logit
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ class DCGAN(GAN):
     norm in both nets, but neither on G's output nor on D's input; no dense layer but those that
     lead from the latents and to the logit; ReLU and tanh in G, LeakyReLU 0.2 in D. The kernels are
     4×4 with stride 2, so that every pixel of a result is reached by equally many taps (Odena et
-    al. 2016; DCGAN itself used 5×5). Weights start as N(0, 0.02²).
+    al. 2016; DCGAN itself used 5×5). Weights start as N(0, 0.02²). Adam's rate is five times the
+    paper's 2e-4, which on digits draws better ones in the same five epochs.
     """
 
     name = "dcgan"
-    defaults: ClassVar[dict[str, Any]] = {"epochs": 5, "batch_size": 128, "lr": 2e-4}
+    defaults: ClassVar[dict[str, Any]] = {"epochs": 5, "batch_size": 128, "lr": 1e-3}
     width: ClassVar[int] = 64
 
     def __init__(self, latent_dim: int = 100, width: int | None = None):
@@ -59,5 +61,4 @@ class HalfDCGAN(DCGAN):
     """The same with half the channels and a quarter of the arithmetic: a laptop's size."""
 
     name = "dcgan-half"
-    defaults: ClassVar[dict[str, Any]] = {"epochs": 10, "batch_size": 128, "lr": 2e-4}
     width: ClassVar[int] = 32

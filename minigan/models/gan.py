@@ -6,15 +6,19 @@ logits. A new model is a subclass that builds the two in ``__init__``.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy
 
 from minigan import backend
 from minigan.autograd import Tensor, no_grad
-from minigan.nn import Module
+from minigan.nn import LeakyReLU, Module, ReLU, Tanh
 
 __all__ = ["GAN", "to_pixels", "to_tanh_range"]
+
+ACTIVATIONS = (ReLU, LeakyReLU, Tanh)
 
 
 def to_tanh_range(images: numpy.ndarray) -> numpy.ndarray:
@@ -25,6 +29,19 @@ def to_tanh_range(images: numpy.ndarray) -> numpy.ndarray:
 def to_pixels(images: numpy.ndarray) -> numpy.ndarray:
     """The inverse of :func:`to_tanh_range`: clipped to [−1, 1], scaled and rounded to uint8."""
     return numpy.rint((images.clip(-1.0, 1.0) + 1.0) * 127.5).astype("uint8")
+
+
+@contextlib.contextmanager
+def evaluating(*players: Module) -> Iterator[None]:
+    """Evaluation mode for the block; afterwards each module is in the mode it was in."""
+    modes = [(module, module.training) for player in players for module in player.modules()]
+    for player in players:
+        player.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 class GAN:
@@ -48,14 +65,8 @@ class GAN:
 
     def generate(self, z: Tensor) -> numpy.ndarray:
         """The pictures of given latents, uint8 (n, 28, 28), drawn in evaluation mode."""
-        modes = [(module, module.training) for module in self.generator.modules()]
-        self.generator.eval()
-        try:
-            with no_grad():
-                parts = [self.generator(z[i : i + 500]).numpy() for i in range(0, z.shape[0], 500)]
-        finally:
-            for module, training in modes:
-                module.training = training
+        with evaluating(self.generator), no_grad():
+            parts = [self.generator(z[i : i + 500]).numpy() for i in range(0, z.shape[0], 500)]
         return to_pixels(numpy.concatenate(parts).reshape(-1, 28, 28))
 
     def sample(self, n: int, seed: int | None = None) -> numpy.ndarray:
@@ -68,3 +79,38 @@ class GAN:
         if n < 1:
             raise ValueError(f"sample: n must be at least 1, got {n}")
         return self.generate(self.latents(n, None if seed is None else backend.generator(seed)))
+
+    def interpolate(self, rows: int, steps: int, seed: int | None = None) -> numpy.ndarray:
+        """``rows`` walks of ``steps`` pictures between two latents: uint8 (rows·steps, 28, 28).
+
+        A walk follows the great circle from a to b at angle Ω (Shoemake 1985, "slerp"),
+
+            z(t) = (sin (1−t)Ω · a + sin tΩ · b) / sin Ω,
+
+        because high-dimensional Gaussian latents lie close to a sphere, which a straight line would
+        leave for its inside, where G has seen no latents (White 2016).
+        """
+        if rows < 1 or steps < 2:
+            raise ValueError(f"interpolate: expected rows >= 1, steps >= 2, got {rows}, {steps}")
+        ends = self.latents(2 * rows, None if seed is None else backend.generator(seed)).numpy()
+        a, b = ends[:rows, None], ends[rows:, None]
+        lengths = numpy.linalg.norm(a, axis=-1, keepdims=True)
+        lengths = lengths * numpy.linalg.norm(b, axis=-1, keepdims=True)
+        cosine = (a * b).sum(-1, keepdims=True) / lengths
+        angle = numpy.arccos(cosine.clip(-0.999999, 0.999999))  # off 0 and π, where sin Ω = 0
+        t = numpy.linspace(0.0, 1.0, steps)[:, None]
+        z = numpy.sin((1 - t) * angle) * a + numpy.sin(t * angle) * b
+        z = (z / numpy.sin(angle)).reshape(-1, self.latent_dim).astype("float32")
+        return self.generate(Tensor(backend.asarray(z)))
+
+    def feature_maps(self, z: Tensor) -> list[tuple[str, numpy.ndarray]]:
+        """What each activation makes of one latent, through G and then D: names and (C, H, W)."""
+        found, x = [], z
+        with evaluating(self.generator, self.discriminator), no_grad():
+            for player in (self.generator, self.discriminator):
+                for i, layer in enumerate(player.children()):
+                    x = layer(x)
+                    if x.ndim == 4 and isinstance(layer, ACTIVATIONS):
+                        owner = "G" if player is self.generator else "D"
+                        found.append((f"{owner}, layer {i}: {type(layer).__name__}", x.numpy()[0]))
+        return found

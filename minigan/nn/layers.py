@@ -10,7 +10,7 @@ from minigan import functional as F
 from minigan.autograd import Tensor
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter
-from minigan.ops.conv import Pair, pair
+from minigan.ops.conv import Pair, Size, pair
 
 
 def _positive(owner: str, **sizes: Any) -> None:
@@ -57,9 +57,9 @@ class Conv2d(Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | Pair,
-        stride: int | Pair = 1,
-        padding: int | Pair = 0,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
         *,
         bias: bool = True,
     ):
@@ -76,15 +76,16 @@ class Conv2d(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def _channels(self, in_channels: int, out_channels: int) -> Pair:
+        """The order in which weight has them, and back."""
         return out_channels, in_channels
 
     def forward(self, x: Any) -> Tensor:
         return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
 
     def extra_repr(self) -> str:
-        channels = self._channels(*self.weight.shape[:2])[::-1]
+        in_channels, out_channels = self._channels(*self.weight.shape[:2])
         return (
-            f"{channels[0]}, {channels[1]}, kernel_size={self.weight.shape[2:]}, "
+            f"{in_channels}, {out_channels}, kernel_size={self.weight.shape[2:]}, "
             f"stride={self.stride}, padding={self.padding}, bias={self.bias is not None}"
         )
 
@@ -99,10 +100,10 @@ class ConvTranspose2d(Conv2d):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | Pair,
-        stride: int | Pair = 1,
-        padding: int | Pair = 0,
-        output_padding: int | Pair = 0,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        output_padding: Size = 0,
         *,
         bias: bool = True,
     ):
@@ -227,9 +228,7 @@ class MaxPool2d(Module):
 
     pool = staticmethod(F.max_pool2d)
 
-    def __init__(
-        self, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
-    ):
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0):
         self.kernel_size, self.padding = kernel_size, padding
         self.stride = kernel_size if stride is None else stride
 

@@ -1,6 +1,6 @@
 """Convolution, transposed convolution and the kernel's gradient: one trilinear form.
 
-For pictures x (N, C, H, W), kernels w (O, C, kh, kw) and maps y (N, O, H', W'), stride s, padding p:
+For pictures x (N, C, H, W), kernels w (O, C, kh, kw), maps y (N, O, H', W'), stride s, padding p:
 
     T(x, w, y) = Σ x[n, c, s·i + u − p, s·j + v − p] · w[o, c, u, v] · y[n, o, i, j]
 
@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
+import numpy
+
 from minigan import backend
 from minigan.autograd import VJP, Operand, Tensor, as_tensor, record
 from minigan.backend import Array
@@ -31,7 +33,8 @@ from minigan.ops.shape import getitem, reshape, rows
 
 __all__ = ["avg_pool2d", "conv2d", "conv2d_weight", "conv_transpose2d", "max_pool2d"]
 
-Pair = tuple[int, int]
+Pair = tuple[int, ...]  # (height, width)
+Size = int | Pair  # a number stands for both
 
 # --- The kernels, on arrays -----------------------------------------------------------------------
 #
@@ -62,11 +65,11 @@ def _padded(n: int, size: Pair, channels: int, padding: Pair, dtype: Any) -> tup
 
 
 def _windows(x: Array, kernel: Pair, stride: Pair) -> Array:
-    """The view (N, H', W', kh, kw, C) of x (N, H, W, C) whose [n, i, j, u, v] is x[n, si+u, sj+v]."""
+    """The view (N, H', W', kh, kw, C) of x (N, H, W, C): at [n, i, j, u, v], x[n, si+u, sj+v]."""
     n, h, w, c = x.shape
     (kh, kw), (sh, sw) = kernel, stride
     dn, dh, dw, dc = x.strides
-    shape = (n, (h - kh) // sh + 1, (w - kw) // sw + 1, kh, kw, c)
+    shape = (n, *_out_size((h, w), kernel, stride, (0, 0)), kh, kw, c)
     return backend.xp.lib.stride_tricks.as_strided(x, shape, (dn, sh * dh, sw * dw, dh, dw, dc))
 
 
@@ -129,11 +132,7 @@ def _out_size(size: Any, kernel: Any, stride: Pair, padding: Pair) -> Pair:
 
 
 def conv2d(
-    x: Operand,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: int | Pair = 1,
-    padding: int | Pair = 0,
+    x: Operand, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Size = 0
 ) -> Tensor:
     """y[n, o, i, j] = b[o] + Σ w[o, c, u, v] · x[n, c, s·i + u − p, s·j + v − p], over c, u, v.
 
@@ -160,11 +159,11 @@ def conv_transpose2d(
     x: Operand,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: int | Pair = 1,
-    padding: int | Pair = 0,
-    output_padding: int | Pair = 0,
+    stride: Size = 1,
+    padding: Size = 0,
+    output_padding: Size = 0,
 ) -> Tensor:
-    """The adjoint of :func:`conv2d` in its picture: ⟨conv2d(a, w), x⟩ = ⟨a, conv_transpose2d(x, w)⟩.
+    """The adjoint of :func:`conv2d`: ⟨conv2d(a, w), x⟩ = ⟨a, conv_transpose2d(x, w)⟩.
 
     x (N, C, H, W), weight (C, O, kh, kw), bias (O,) → (N, O, H', W') with
     H' = (H − 1)·s − 2p + kh + output_padding: entry (i, j) of x adds x·w to the window of the
@@ -187,7 +186,7 @@ def conv_transpose2d(
     )
     if min(size) < 1:
         raise ValueError(
-            f"{op}: nothing is left of the result, {_by(size)} "
+            f"{op}: nothing is left of the result, {size} "
             f"(x {x.shape}, weight {weight.shape}, stride {s}, padding {p})"
         )
     return _with_bias(
@@ -199,7 +198,7 @@ def conv_transpose2d(
 
 
 def conv2d_weight(
-    x: Operand, y: Operand, kernel_size: Pair, stride: int | Pair = 1, padding: int | Pair = 0
+    x: Operand, y: Operand, kernel_size: Pair, stride: Size = 1, padding: Size = 0
 ) -> Tensor:
     """w[o, c, u, v] = Σ x[n, c, s·i + u − p, s·j + v − p] · y[n, o, i, j], over n, i, j.
 
@@ -225,7 +224,7 @@ def conv2d_weight(
 
 
 def avg_pool2d(
-    x: Operand, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
+    x: Operand, kernel_size: Size, stride: Size | None = None, padding: Size = 0
 ) -> Tensor:
     """The mean over each window, padding counted as zeros; windows do not overlap unless asked to.
 
@@ -240,7 +239,7 @@ def avg_pool2d(
 
 
 def max_pool2d(
-    x: Operand, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
+    x: Operand, kernel_size: Size, stride: Size | None = None, padding: Size = 0
 ) -> Tensor:
     """The largest entry of each window; ḡ goes to the first such entry, as in PyTorch.
 
@@ -252,12 +251,14 @@ def max_pool2d(
     padded[...] = -xp.inf
     inside[...] = x.data.transpose(0, 2, 3, 1)
     windows = _windows(padded, kernel, s)
-    at = windows.reshape(*windows.shape[:3], -1, c).argmax(axis=3).transpose(0, 3, 1, 2)
+    flat = windows.reshape(*windows.shape[:3], math.prod(kernel), c)
+    at = flat.argmax(axis=3).transpose(0, 3, 1, 2)
     i, j = (xp.arange(size) for size in at.shape[2:])
-    rows = at // kernel[1] + (i[:, None] * s[0] - p[0])
-    columns = at % kernel[1] + (j * s[1] - p[1])
-    pictures, channels = xp.arange(n)[:, None, None, None], xp.arange(c)[:, None, None]
-    return getitem(x, (pictures, channels, rows, columns))
+    row = at // kernel[1] + (i[:, None] * s[0] - p[0])
+    column = at % kernel[1] + (j * s[1] - p[1])
+    # A window of nothing but −inf may have chosen its padding; its nearest entry is −inf as well.
+    row, column = row.clip(0, h - 1), column.clip(0, w - 1)
+    return getitem(x, (xp.arange(n)[:, None, None, None], xp.arange(c)[:, None, None], row, column))
 
 
 def _pooling(
@@ -270,7 +271,7 @@ def _pooling(
     if x.ndim != 4 or x.dtype.kind != "f":
         raise ValueError(f"{op}: expected floats (N, C, H, W), got {x.dtype} {x.shape}")
     if any(2 * q > k for q, k in zip(p, kernel, strict=True)):
-        raise ValueError(f"{op}: padding {p} is more than half of the kernel, {_by(kernel)}")
+        raise ValueError(f"{op}: padding {p} is more than half of the kernel, {kernel}")
     _rest(op, x, kernel, s, p)
     return x, kernel, s, p
 
@@ -283,26 +284,23 @@ def _with_bias(value: Array, bias: Tensor | None, *edges: tuple[Tensor, VJP]) ->
     return record(value, *edges, (bias, lambda g: sum(rows(g), 0)))
 
 
-def _by(sizes: Any) -> str:
-    return "×".join(map(str, sizes))
-
-
 def pair(op: str, name: str, value: Any, least: int) -> Pair:
     """A number for both axes, or one for each: integers of at least ``least``."""
-    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, int) for v in pair):
+    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    integers = all(isinstance(v, int | numpy.integer) and not isinstance(v, bool) for v in both)
+    if len(both) != 2 or not integers:
         raise TypeError(f"{op}: {name} must be an integer or a pair of integers, got {value!r}")
-    if min(pair) < least:
+    if min(both) < least:
         raise ValueError(f"{op}: {name} must be at least {least}, got {value}")
-    return pair
+    return int(both[0]), int(both[1])
 
 
 def _rest(op: str, x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
-    """(H + 2p − k) mod s: the rows that the last window leaves over, which x̄ gives back as zeros."""
+    """(H + 2p − k) mod s: the rows beyond the last window, which x̄ needs to have x's size."""
     over = [n + 2 * p - k for n, p, k in zip(x.shape[2:], padding, kernel, strict=True)]
     if min(over) < 0:
         raise ValueError(
-            f"{op}: the kernel, {_by(kernel)}, is larger than x {x.shape} with padding {padding}"
+            f"{op}: the kernel, {kernel}, is larger than x {x.shape} with padding {padding}"
         )
     return over[0] % stride[0], over[1] % stride[1]
 

@@ -94,7 +94,7 @@ def transpose(x: Operand, axis0: int, axis1: int) -> Tensor:
 
 
 def rows(x: Tensor) -> Tensor:
-    """(N, C, H, W) as a matrix with a row for each pixel, (N·H·W, C): a view in channels-last memory."""
+    """(N, C, H, W) as a matrix (N·H·W, C), a row per pixel; a view of channels-last memory."""
     return reshape(permute(x, 0, 2, 3, 1), -1, x.shape[1])
 
 

@@ -281,6 +281,39 @@ def bce_inputs(draw: Any) -> Any:
     return draw(arrays(shape)) + draw(arrays(shape, domain="unit")), {}
 
 
+@st.composite
+def window_inputs(draw: Any, op: str) -> Any:
+    """Two operands of one of the three convolutions, or the picture of a pooling."""
+
+    def both(low: int, high: int) -> Any:
+        return draw(st.tuples(st.integers(low, high), st.integers(low, high)))
+
+    n, c, o = draw(st.tuples(*[st.integers(1, 2)] * 3).filter(lambda t: sum(t) < 6))
+    kernel, stride, more = both(1, 3), both(1, 2), both(0, 1)
+    padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
+    size = [max(1, k - 2 * p) + m for k, p, m in zip(kernel, padding, more, strict=True)]
+    over = [h + 2 * p - k for h, p, k in zip(size, padding, kernel, strict=True)]
+    x, w = (n, c, *size), (o, c, *kernel)
+    y = (n, o, *(v // s + 1 for v, s in zip(over, stride, strict=True)))
+    params: dict[str, Any] = {"stride": stride, "padding": padding}
+    if "pool" in op:
+        params |= {"kernel_size": kernel, "stride": draw(st.sampled_from([None, stride]))}
+        return draw(arrays(x, domain="distinct" if op == "max_pool2d" else "any")), params
+    if op == "conv2d_weight":
+        return draw(arrays(x, y)), params | {"kernel_size": kernel}
+    if op == "conv_transpose2d":
+        params["output_padding"] = tuple(v % s for v, s in zip(over, stride, strict=True))
+    picture, channels = (x, o) if op == "conv2d" else (y, c)
+    bias = [(channels,)] if draw(st.booleans()) else []
+    return draw(arrays(picture, w, *bias)), params
+
+
+def torch_conv2d_weight(x: Any, y: Any, kernel_size: Any, **params: Any) -> Any:
+    windows = T.unfold(x, kernel_size, **params)
+    rows = torch.einsum("nol,nkl->ok", y.flatten(2), windows)
+    return rows.reshape(y.shape[1], x.shape[1], *kernel_size)
+
+
 def dropout(x: Tensor, p: float) -> Tensor:
     mg.manual_seed(5)  # the same mask every time
     return F.dropout(x, p)
@@ -474,6 +507,16 @@ TABLE = [
         np.positive,
         lambda x: F.to(F.to(x, "longdouble"), x.dtype),
     ),
+    # windows; test_conv.py has more of them
+    Op("conv2d", window_inputs("conv2d"), lambda *xs, **kw: T.conv2d(*xs, **kw)),
+    Op(
+        "conv_transpose2d",
+        window_inputs("conv_transpose2d"),
+        lambda *xs, **kw: T.conv_transpose2d(*xs, **kw),
+    ),
+    Op("conv2d_weight", window_inputs("conv2d_weight"), torch_conv2d_weight),
+    Op("avg_pool2d", window_inputs("avg_pool2d"), lambda x, **kw: T.avg_pool2d(x, **kw)),
+    Op("max_pool2d", window_inputs("max_pool2d"), lambda x, **kw: T.max_pool2d(x, **kw)),
     # what networks are built from
     Op("batch_norm", batch_norm_inputs(), torch_batch_norm, fn=batch_norm),
     Op(

@@ -1,0 +1,138 @@
+"""The benchmark at a reduced size: both sides of each comparison compute the same. No timings."""
+
+import importlib.util
+from functools import partial
+
+import numpy as np
+import pytest
+
+from minigan import bench
+from minigan.bench import LIBRARIES, ROWS
+
+STEPS = {"mlp": bench.MLP, "dcgan": bench.DCGAN}
+CASES = [
+    pytest.param(row, library, id=f"{row.name.strip()}, {library}")
+    for row in ROWS
+    for library in row.tasks
+    if library != "tinygrad"  # its compiler takes longer than the rest of this file
+]
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "BATCH": 8,
+        "WIDTH": 4,
+        "CHAIN": 5,
+        "GENERATOR": (6, 16, 784),
+        "DISCRIMINATOR": (784, 16, 1),
+    }.items():
+        monkeypatch.setattr(bench, name, value)
+
+
+def need(library: str) -> None:
+    if importlib.util.find_spec(LIBRARIES[library]) is None:
+        pytest.skip(f"{library} is not installed")
+
+
+@pytest.mark.parametrize(("row", "library"), CASES)
+def test_every_task_can_be_built_and_run(row: bench.Row, library: str) -> None:
+    need(library)
+    task = row.tasks[library]()
+    task()
+    task()
+
+
+@pytest.mark.parametrize(
+    ("model", "library"), [("mlp", "pytorch"), ("dcgan", "pytorch"), ("mlp", "autograd")]
+)
+def test_other_libraries_take_the_same_step(model: str, library: str) -> None:
+    need(library)
+    ours, theirs = STEPS[model]["minigan"](), STEPS[model][library]()
+    for _ in range(3):  # the second and third losses depend on what Adam did before
+        expected = [float(loss) for loss in ours()]
+        np.testing.assert_allclose([float(loss) for loss in theirs()], expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("what", bench.CONV)
+def test_convolutions_are_the_same(what: str) -> None:
+    need("pytorch")
+    ours, theirs = (bench.CONV[what][library]() for library in ("minigan", "pytorch"))
+    np.testing.assert_allclose(ours().numpy(), theirs().numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_no_matrix_product_of_the_step_escapes() -> None:
+    """Multiplications of the DCGAN's step, counted on paper (in a process of its own)."""
+    assert bench._apart(multiplications) == pytest.approx(expected_multiplications())
+
+
+def reduced() -> None:
+    bench.BATCH, bench.WIDTH, bench.GENERATOR = 8, 4, (6, 16, 784)
+
+
+def multiplications() -> float:
+    reduced()
+    step, count = bench._minigan_step("dcgan"), 0.0
+    bench._counted_products()
+    original = bench._product
+
+    def counted(a: np.ndarray, b: np.ndarray, **out: np.ndarray) -> np.ndarray:
+        nonlocal count
+        count += a.size * b.shape[1]
+        return original(a, b, **out)
+
+    bench._product = counted
+    step()
+    return count
+
+
+def expected_multiplications() -> float:
+    """Per layer: forward + its weight's gradient + its input's, in D's step and in G's."""
+    reduced_width, n, z = 4, 8, 6
+    wide, taps = 2 * reduced_width, 16
+    g = [z * wide * 49, wide * reduced_width * taps * 49, reduced_width * taps * 196]
+    d = [reduced_width * taps * 196, wide * reduced_width * taps * 49, wide * 49]
+    times_g = [1 + 1 + 1, 1 + 1 + 1 + 1, 1 + 1 + 1 + 1]
+    times_d = [2 + 2 + 1 + 1, 2 + 2 + 2 + 1 + 1, 2 + 2 + 2 + 1 + 1]
+    return n * sum(a * b for a, b in zip(g + d, times_g + times_d, strict=True))
+
+
+def test_the_parts_add_up() -> None:
+    parts, plain = bench._apart(partial(small_profile, "dcgan"))
+    assert min(parts.values()) > 0
+    assert plain > 0
+
+
+def small_profile(model: str) -> tuple[dict[str, float], float]:
+    reduced()
+    return bench.where_the_time_goes(model, 1)
+
+
+def nothing() -> bench.Task:
+    return int
+
+
+def broken() -> bench.Task:
+    raise RuntimeError("this library does not work here")
+
+
+def test_measure_takes_turns_and_leaves_out_what_fails(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")  # so that they are put back
+    monkeypatch.setenv("NUM_CPU_THREADS", "1")
+    monkeypatch.setenv("VECLIB_MAXIMUM_THREADS", "1")
+    monkeypatch.setitem(LIBRARIES, "other", "minigan")
+    turns = bench.measure({"minigan": nothing, "autograd": broken}, 1, seconds=0.1)
+    assert list(turns) == ["minigan"]
+    assert len(turns["minigan"]) == 15
+    assert all(seconds > 0 for seconds, _ in turns["minigan"])
+    assert "this library does not work here" in capfd.readouterr().err
+
+
+def test_a_line_has_a_dash_for_what_is_missing() -> None:
+    assert (
+        bench.line("a row", ["minigan", "pytorch", "tinygrad"], {"minigan": "1.0 ms"}, {})
+        == "a row" + " " * 33 + "1.0 ms" + " " * 9 + "–" + " " * 15 + "–"
+    )
