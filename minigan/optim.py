@@ -16,19 +16,19 @@ from minigan import backend
 from minigan.autograd import Tensor
 from minigan.backend import Array
 
-#: Entries per slice: the four or five arrays of an update, 128 KB each, fit a core's cache.
-SLICE = 32_768
-
 
 def _slices(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """The arrays, all of one shape, cut along the first axis into slices of about SLICE entries."""
+    """The arrays, all of one shape, cut along the first axis into slices that stay in cache.
+
+    An update goes over its four or five arrays again and again, so the cache meant is a core's own,
+    which is smaller: hence the factor of 16.
+    """
     shape = arrays[0].shape
     if not shape:
         yield arrays
         return
-    rows = max(1, SLICE // max(1, math.prod(shape[1:])))
-    for start in range(0, shape[0], rows):
-        yield tuple(array[start : start + rows] for array in arrays)
+    for rows in backend.batches(shape[0], 16 * math.prod(shape[1:])):
+        yield tuple(array[rows] for array in arrays)
 
 
 class Optimizer:

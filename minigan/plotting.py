@@ -110,7 +110,7 @@ def save_feature_maps(
 
     Each panel runs from black, its smallest entry, to white, its largest.
     """
-    figure = Figure(figsize=(2.6 * len(layers), 3.3), layout="constrained")
+    figure = Figure(figsize=(2.6 * len(layers), 3.7), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(layers), squeeze=False)[0]
     for axes, (name, maps) in zip(panels, layers, strict=True):

@@ -459,6 +459,8 @@ def test_out_is_a_file(digits: Path, tmp_path: Path) -> None:
         ("sample nowhere --seed -1", ["--seed"]),
         ("sample nowhere -o grid.jpg", ["grid.jpg", ".png", ".npz"]),
         ("sample nowhere -o grid", [".png", ".npz"]),
+        ("sample nowhere --feature-maps -o x.npz", ["--feature-maps", ".png"]),
+        ("sample nowhere --feature-maps --interpolate", ["--feature-maps", "--interpolate"]),
         ("data info cifar", ["cifar", "mnist-mini"]),
         ("data verify cifar", ["cifar", "mnist-mini"]),
         ("data fetch mnist-mini", ["mnist-mini", "fashion-mnist"]),
@@ -628,6 +630,37 @@ def test_a_picture_and_the_arrays_show_the_same(finished: Path) -> None:
     assert minigan("sample", finished, "-n", "4", "-o", "a.npz").code == 0
     with np.load("a.npz") as file, Image.open("a.png") as picture:
         assert (np.asarray(picture)[::3, ::3] == plotting.grid(file["images"])).all()
+
+
+def test_sample_walks(finished: Path) -> None:
+    assert minigan("sample", finished, "--interpolate", "-n", "10", "-o", "w.npz").code == 0
+    with np.load("w.npz") as arrays:
+        walks = arrays["images"]
+    assert walks.shape == (10, 28, 28) and walks.dtype == np.uint8  # rows of 4, 4 and 2
+    assert minigan("sample", finished, "-n", "6", "-o", "ends.npz").code == 0
+    with np.load("ends.npz") as arrays:
+        ends = arrays["images"].astype(int)
+    apart = np.abs(ends[[0, 1, 2, 3, 4]] - walks[[0, 4, 8, 3, 7]]).reshape(5, -1).max(axis=1)
+    assert apart.max() <= 1
+    assert minigan("sample", finished, "--interpolate", "-n", "10", "-o", "w.png").code == 0
+    with Image.open("w.png") as image:
+        assert image.size == (3 * (4 * 30 + 2), 3 * (3 * 30 + 2))
+
+
+def test_feature_maps_need_maps(finished: Path) -> None:
+    refused(minigan("sample", finished, "--feature-maps"), 2, "mlp", "no feature maps")
+
+
+def test_a_dcgan_is_trained_resumed_and_looked_into(tmp_path: Path) -> None:
+    start = ["train", "dcgan-half", "--data", "mnist-mini", "--batch-size", "16", "--out"]
+    assert minigan(*start, "a", "--steps", "4").code == 0
+    assert minigan(*start, "b", "--steps", "2").code == 0
+    assert minigan(*start, "b", "--steps", "4", "--resume").code == 0
+    for name in ("generator.safetensors", "discriminator.safetensors"):
+        assert Path("a", name).read_bytes() == Path("b", name).read_bytes()
+    assert minigan("sample", "a", "--feature-maps", "-o", "maps.png").code == 0
+    with Image.open("maps.png") as image:
+        assert image.size == (5 * 312, 444)
 
 
 def test_sample_into_no_folder(finished: Path) -> None:

@@ -165,6 +165,8 @@ SIGNATURES = {
     "models.HalfDCGAN": "(latent_dim=100, width=None)",
     "models.MLPGAN.sample": "(n, seed=None)",
     "models.MLPGAN.generate": "(z)",
+    "models.MLPGAN.interpolate": "(rows, steps, seed=None)",
+    "models.MLPGAN.feature_maps": "(z)",
     # training, checkpoint, plotting
     "training.discriminator_step": "(generator, discriminator, objective, optimizer, real, z)",
     "training.generator_step": "(generator, discriminator, objective, optimizer, z)",
@@ -457,6 +459,12 @@ RAISES: dict[str, tuple[type[Exception], Callable[[], Any]]] = {
     "a negative learning rate": (ValueError, lambda: mg.optim.Adam([t(2, grad=True)], -1.0)),
     "nothing to optimise": (ValueError, lambda: mg.optim.SGD([], 0.1)),
     "an unknown split": (ValueError, lambda: mg.data.load("mnist-mini", "tset")),
+    "interpolate(0, 2)": (ValueError, lambda: mg.models.MLPGAN().interpolate(0, 2)),
+    "interpolate(1, 1)": (ValueError, lambda: mg.models.MLPGAN().interpolate(1, 1)),
+    "feature maps of vectors": (
+        ValueError,
+        lambda: mg.models.MLPGAN().feature_maps(mg.models.MLPGAN().latents(1)),
+    ),
     "sample(0)": (ValueError, lambda: mg.models.MLPGAN().sample(0)),
     # TypeError: types and dtypes
     "integers with gradients": (TypeError, lambda: mg.tensor([1, 2], requires_grad=True)),
@@ -552,7 +560,7 @@ def test_without_cupy_only_auto_falls_back_and_says_so() -> None:
 OPTIONS = {
     "train": {"model", "--loss", "--data", "--epochs", "--steps", "--batch-size", "--lr", "--seed",
               "--backend", "--out", "--resume"},
-    "sample": {"run_path", "-n", "--seed", "-o", "--out"},
+    "sample": {"run_path", "-n", "--seed", "-o", "--out", "--interpolate", "--feature-maps"},
     "data info": {"name"},
     "data verify": {"name"},
     "data fetch": {"name"},

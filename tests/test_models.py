@@ -116,6 +116,60 @@ def test_many_samples_are_the_few_continued(model: GAN) -> None:
                              model.generate(z[[0, 499, 500, 1002]])) <= 1  # fmt: skip
 
 
+def test_walks_lead_from_latent_to_latent(model: GAN, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+
+    def generate(z: mg.Tensor) -> np.ndarray:
+        seen.append(z.numpy())
+        return np.zeros((z.shape[0], 28, 28), "uint8")
+
+    monkeypatch.setattr(model, "generate", generate)
+    assert model.interpolate(3, 5, seed=4).shape == (15, 28, 28)
+    z = seen[0].reshape(3, 5, model.latent_dim).astype("float64")
+    ends = model.latents(6, mg.backend.generator(4)).numpy()
+    np.testing.assert_allclose(z[:, 0], ends[:3], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(z[:, -1], ends[3:], rtol=1e-4, atol=1e-5)
+    for walk in z:  # in the plane of its ends, by equal angles
+        a, b = walk[0], walk[-1]
+        outside = walk - walk @ np.linalg.pinv(np.stack([a, b])) @ np.stack([a, b])
+        assert np.abs(outside).max() < 1e-4
+        omega = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+        for i, t in enumerate((0.0, 0.25, 0.5, 0.75, 1.0)):
+            point = (np.sin((1 - t) * omega) * a + np.sin(t * omega) * b) / np.sin(omega)
+            np.testing.assert_allclose(walk[i], point, rtol=1e-3, atol=1e-4)
+
+
+def test_walks_of_a_seed_are_the_same_and_start_at_its_samples(model: GAN) -> None:
+    walks = model.interpolate(2, 4, seed=1)
+    assert walks.dtype == np.uint8 and (walks == model.interpolate(2, 4, seed=1)).all()
+    assert (walks != model.interpolate(2, 4, seed=2)).any()
+    assert grey_levels_apart(walks[::4], model.sample(4, seed=1)[:2]) <= 1
+    assert grey_levels_apart(walks[3::4], model.sample(4, seed=1)[2:]) <= 1
+
+
+def test_walks_on_a_line_are_pictures_too() -> None:
+    assert MLPGAN(latent_dim=1).interpolate(4, 3, seed=0).shape == (12, 28, 28)
+
+
+def test_feature_maps_are_what_the_layers_make() -> None:
+    gan = HalfDCGAN()
+    z = gan.latents(1)
+    found = gan.feature_maps(z)
+    assert [(name, maps.shape) for name, maps in found] == [
+        ("G, layer 3: ReLU", (64, 7, 7)),
+        ("G, layer 6: ReLU", (32, 14, 14)),
+        ("G, layer 8: Tanh", (1, 28, 28)),
+        ("D, layer 1: LeakyReLU", (32, 14, 14)),
+        ("D, layer 4: LeakyReLU", (64, 7, 7)),
+    ]
+    assert (to_pixels(found[2][1]) == gan.generate(z)).all()
+    picture = mg.tensor(found[2][1][None])
+    with mg.no_grad():
+        first = gan.discriminator[:2](picture).numpy()[0]
+    assert (found[3][1] == first).all()
+    assert all(layer.training for layer in layers(gan.generator) + layers(gan.discriminator))
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_sampling_changes_nothing(model: GAN, training: bool) -> None:
     model.generator.train(training)

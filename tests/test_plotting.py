@@ -86,6 +86,28 @@ def test_a_saved_grid_has_no_clock_in_it(tmp_path: Path) -> None:
     assert content != (tmp_path / "c").read_bytes()
 
 
+# --- save_feature_maps ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_feature_maps_have_a_panel_each(layers: int, tmp_path: Path) -> None:
+    maps = np.zeros((20, 4, 4), "float32")
+    maps[:, 0, 0] = 1.0
+    chosen = [(f"layer {i}", maps[: 20 - 19 * (i == 2)]) for i in range(layers)]
+    plotting.save_feature_maps(chosen, tmp_path / "maps.png", "a title")
+    with Image.open(tmp_path / "maps.png") as image:
+        assert image.format == "PNG" and image.size == (312 * layers, 444)
+        pixels = np.asarray(image.convert("L")).astype(int)
+    grey = (np.abs(pixels - GAP_GREY) <= 3).sum(axis=0)  # the gaps between the maps
+    assert [bool((panel > 40).any()) for panel in np.split(grey, layers)] == [True] * layers
+    assert pixels.min() == 0 and pixels.max() == 255
+
+
+def test_feature_maps_of_one_value(tmp_path: Path) -> None:
+    plotting.save_feature_maps([("flat", np.ones((2, 3, 3), "float32"))], tmp_path / "m.png", "")
+    assert read(tmp_path / "m.png").shape[:2] == (444, 312)
+
+
 # --- save_animation -------------------------------------------------------------------------------
 
 

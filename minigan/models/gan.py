@@ -104,7 +104,10 @@ class GAN:
         return self.generate(Tensor(backend.asarray(z)))
 
     def feature_maps(self, z: Tensor) -> list[tuple[str, numpy.ndarray]]:
-        """What each activation makes of one latent, through G and then D: names and (C, H, W)."""
+        """What each activation makes of z (1, latent_dim), through G and D: names and (C, H, W).
+
+        For players that are Sequential; ValueError for dense ones, which have no maps.
+        """
         found, x = [], z
         with evaluating(self.generator, self.discriminator), no_grad():
             for player in (self.generator, self.discriminator):
@@ -113,4 +116,6 @@ class GAN:
                     if x.ndim == 4 and isinstance(layer, ACTIVATIONS):
                         owner = "G" if player is self.generator else "D"
                         found.append((f"{owner}, layer {i}: {type(layer).__name__}", x.numpy()[0]))
+        if not found:
+            raise ValueError(f"{self.name}: its layers hold vectors, there are no feature maps")
         return found

@@ -556,10 +556,10 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ValueError,
         r"^conv2d: the kernel, \(8, 2\), is larger than x \(2, 3, 5, 6\) with padding \(1, 1\)$",
     ),
-    (lambda: F.conv2d(X, t(4, 3, 2, 7)), ValueError, r"kernel, \(2, 7\), is larger .* padding \(0, 0\)"),
-    (lambda: F.conv2d_weight(X, Y, (6, 2)), ValueError, r"^conv2d_weight: the kernel, \(6, 2\), is lar"),
-    (lambda: F.max_pool2d(X, 6), ValueError, r"^max_pool2d: the kernel, \(6, 6\), is larger than x"),
-    (lambda: F.avg_pool2d(X, (2, 7)), ValueError, r"^avg_pool2d: the kernel, \(2, 7\), is larger than"),
+    (lambda: F.conv2d(X, t(4, 3, 2, 7)), ValueError, r"kernel, \(2, 7\), .* padding \(0, 0\)"),
+    (lambda: F.conv2d_weight(X, Y, (6, 2)), ValueError, r"^conv2d_weight: the kernel, \(6, 2\),"),
+    (lambda: F.max_pool2d(X, 6), ValueError, r"^max_pool2d: the kernel, \(6, 6\), is larger"),
+    (lambda: F.avg_pool2d(X, (2, 7)), ValueError, r"^avg_pool2d: the kernel, \(2, 7\), is"),
     (
         lambda: F.conv_transpose2d(Y, W, None, 2, 0, 2),
         ValueError,
@@ -576,7 +576,7 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
         r"^conv_transpose2d: nothing is left of the result, \(-1, 6\) "
         r"\(x \(2, 4, 1, 5\), weight \(4, 3, 3, 2\), stride \(1, 1\), padding \(2, 0\)\)$",
     ),
-    (lambda: F.conv_transpose2d(t(1, 1, 2, 1), t(1, 1, 1, 2), None, 1, 1), ValueError, r", \(0, 0\) "),
+    (lambda: F.conv_transpose2d(t(1, 1, 2, 1), t(1, 1, 1, 2), None, 1, 1), ValueError, r"0, 0\) "),
     (
         lambda: F.conv2d_weight(X, t(2, 4, 3, 4), (3, 2)),
         ValueError,
@@ -654,7 +654,7 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ValueError,
         r"^max_pool2d: padding \(2, 1\) is more than half of the kernel, \(3, 2\)$",
     ),
-    (lambda: F.avg_pool2d(X, 1, 1, 1), ValueError, r"padding \(1, 1\) is more than half .* \(1, 1\)$"),
+    (lambda: F.avg_pool2d(X, 1, 1, 1), ValueError, r"padding \(1, 1\) is more .* \(1, 1\)$"),
     (
         lambda: F.conv2d(X, W, None, 1.0),  # type: ignore[arg-type]
         TypeError,
