@@ -102,7 +102,7 @@ def _conv_transpose(y: Array, w: Array, stride: Pair, padding: Pair, size: Pair)
         windows = _windows(padded, kernel, stride)
         for u, v in product(*map(range, kernel)):
             tap = windows[:, :, :, u, v]
-            tap += (y_rows @ taps[u, v]).reshape(tap.shape)
+            tap += backend.xp.matmul(y_rows, taps[u, v]).reshape(tap.shape)
         x[s] = inside
     return x.transpose(0, 3, 1, 2)
 
@@ -113,7 +113,7 @@ def _conv_weight(x: Array, y: Array, kernel: Pair, stride: Pair, padding: Pair) 
     matrix = backend.xp.zeros((math.prod(kernel) * c, o), x.dtype)
     for s in _slices(len(x), c, kernel, y.shape[2:]):
         patches = _patches(x[s], kernel, stride, padding)
-        matrix += patches.T @ _channels_last(y[s]).reshape(-1, o)
+        matrix += backend.xp.matmul(patches.T, _channels_last(y[s]).reshape(-1, o))
     return backend.xp.ascontiguousarray(matrix.reshape(*kernel, c, o).transpose(3, 2, 0, 1))
 
 

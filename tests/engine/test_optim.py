@@ -11,7 +11,8 @@ import minigan as mg
 from minigan import nn, optim
 from minigan.autograd import Tensor
 
-SHAPES = [(), (5,), (3, 4), (2, 3, 2, 2), (optim.SLICE + 17,), (3, optim.SLICE // 2 + 5), (0, 3)]
+SLICE = mg.backend.CACHED // 16  # entries of a flat parameter in one slice
+SHAPES = [(), (5,), (3, 4), (2, 3, 2, 2), (SLICE + 17,), (3, SLICE // 2 + 5), (0, 3)]
 METHODS: dict[str, tuple[Callable[..., optim.Optimizer], dict[str, Any]]] = {
     "SGD": (optim.SGD, {"lr": 0.1}),
     "SGD with momentum": (optim.SGD, {"lr": 0.1, "momentum": 0.9}),
