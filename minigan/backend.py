@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -116,9 +117,9 @@ CACHED = 1 << 19
 def batches(rows: int, entries: int) -> Iterator[slice]:
     """Slices of range(rows), each of so few rows of ``entries`` that they stay in cache.
 
-    On a GPU, which hides the way to memory behind many threads, all rows are one slice.
+    A GPU hides the way to its memory behind many threads: there, slices only bound the memory.
     """
-    step = max(1, CACHED // max(1, entries)) if xp is numpy else max(1, rows)
+    step = max(1, (CACHED if xp is numpy else CACHED << 9) // max(1, entries))
     return (slice(i, min(i + step, rows)) for i in range(0, rows, step))
 
 
@@ -126,8 +127,11 @@ def _keep_freed_memory() -> None:
     """Let glibc keep freed blocks of up to 32 MB instead of giving each back to the system.
 
     It would fetch the next array of a training step, which is of the same size, page by page again:
-    a fifth of the DCGAN's step. Other systems' allocators are left as they are.
+    a fifth of the DCGAN's step. Other systems' allocators are left as they are, and so is glibc's
+    where its own variables (MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_THRESHOLD_) are set.
     """
+    if any(name.startswith("MALLOC_") for name in os.environ):
+        return
     with contextlib.suppress(OSError, AttributeError):  # no glibc here
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)

@@ -50,6 +50,7 @@ ADAM: dict[str, Any] = {"lr": 2e-4, "betas": (0.5, 0.999)}
 CHAIN = 1_000  # scalar operations in one measurement of the overhead
 WARM_UP = 3  # tinygrad's compiler looks on at two steps
 SECONDS = 10.0  # for one row, roughly
+PAUSE = 0.3  # before a turn: the threads of whoever was on go on spinning for a while
 
 Task = Callable[[], Any]  # a step returns its two losses
 Arrays = tuple[numpy.ndarray, ...]
@@ -380,6 +381,8 @@ def _serve(library: str, make: Callable[[], Task], threads: int, pipe: Connectio
     _load(library, threads)
     task, n = make(), WARM_UP
     while n:
+        time.sleep(PAUSE)
+        task()
         seconds, busy = [], time.process_time()
         for _ in range(n):
             start = time.perf_counter()

@@ -299,7 +299,7 @@ def _title(run: Run) -> str:
 @click.option(
     "--interpolate",
     is_flag=True,
-    help="Make each row a walk from one latent to another.",
+    help="Make each row a walk from one latent to another; -n is rounded up to whole rows.",
 )
 @click.option(
     "--feature-maps", is_flag=True, help="Draw one digit's way through the layers of both players."
@@ -320,7 +320,7 @@ def sample(
         return
     columns = max(2, math.ceil(math.sqrt(n)))
     if interpolate:
-        images = model.interpolate(math.ceil(n / columns), columns, seed)[:n]
+        images = model.interpolate(math.ceil(n / columns), columns, seed)
     else:
         images = model.sample(n, seed)
     if out.suffix == ".npz":

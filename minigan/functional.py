@@ -6,6 +6,8 @@ below, and the table that gives Tensors their operators and methods.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from minigan import backend
@@ -14,6 +16,7 @@ from minigan.backend import Array
 from minigan.ops import conv, elementwise, linalg, reduce, shape
 from minigan.ops.conv import *
 from minigan.ops.elementwise import *
+from minigan.ops.elementwise import _float
 from minigan.ops.linalg import *
 from minigan.ops.reduce import *
 from minigan.ops.shape import *
@@ -63,54 +66,99 @@ def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     return x * mask
 
 
-def standardise(x: Tensor, eps: float) -> tuple[Tensor, Any, Any]:
+def standardise(x: Tensor, eps: float) -> tuple[Tensor, Array, Array]:
     """x̂ = (x − μ)·s, s = (σ² + ε)^−½, for each column of x (M, C); also the arrays μ and σ².
 
-    μ and σ² depend on x, which gives (Ioffe & Szegedy 2015, section 3, collected)
-
-        x̄ = s · (ḡ − mean ḡ − x̂ · mean(ḡ·x̂)).
-
-    That is exact at first order. For second order, x̂ is the op's own output and stays in the graph,
-    and s enters as a function of x, with ∂s/∂x = −s²·x̂/M.
+    μ and σ² depend on x, which makes x̄ a projection of s·ḡ, for which see :func:`project`. For
+    derivatives of higher order, x̂ is the op's own output and stays in the graph, and s enters as a
+    function of x, with ∂s/∂x = −s²·x̂/M.
     """
-    xp, (count, columns) = backend.xp, x.shape
-    average = xp.full(count, 1.0 / count, x.dtype)
-    mu, rest, variance = average @ x.data, xp.zeros(columns, x.dtype), xp.zeros(columns, x.dtype)
-    for s in backend.batches(count, columns):
-        centred = x.data[s] - mu
-        rest += average[s] @ centred
-        variance += average[s] @ (centred * centred)
-    mu += rest  # what rounding left of the first mean (Chan, Golub & LeVeque 1983, section 3)
-    variance -= rest * rest
+    xp, count = backend.xp, x.shape[0]
+    mu = _column_sums(lambda x: x, x.data) / count
+    variance = _column_sums(lambda x, mu: (x - mu) ** 2, x.data, mu) / count
     scale = 1.0 / xp.sqrt(variance + eps)
-    value = _columnwise(x.data, (xp.subtract, mu), (xp.multiply, scale))
+
+    def forward(out: Array, x: Array, mu: Array, s: Array) -> None:
+        xp.multiply(xp.subtract(x, mu, out=out), s, out=out)
 
     def vjp(g: Tensor, x_hat: Tensor) -> Tensor:
-        s = record(scale, (x, lambda h, s: h * (s * s * x_hat * (-1.0 / count))))
-        return s * (g - mean(g, 0) - x_hat * mean(g * x_hat, 0))
+        s = record(scale, (x, lambda h, s: affine(x_hat, h * s * s * (-1.0 / count))))
+        return project(g, x_hat, s)
 
-    return record(value, (x, vjp)), mu, variance
-
-
-def _columnwise(x: Array, *steps: tuple[Any, Array]) -> Array:
-    """Ufuncs with an operand per column of x (M, C), one after the other, slice by slice."""
-    z = backend.xp.empty_like(x)
-    for s in backend.batches(*x.shape):
-        part = x[s]
-        for ufunc, operand in steps:
-            part = ufunc(part, operand, out=z[s])
-    return z
+    return record(_columnwise(forward, x.data, mu, scale), (x, vjp)), mu, variance
 
 
-def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def project(g: Tensor, x_hat: Tensor, s: Tensor) -> Tensor:
+    """p = s·(g − mean g − x̂·mean(g·x̂)) per column: g without its parts along 1 and x̂, times s.
+
+    It is batch norm's x̄ for the incoming g (Ioffe & Szegedy 2015, section 3, collected), and its
+    own adjoint in g.  x̂-bar = −s·(p̄·mean(g·x̂) + g·mean(p̄·x̂)),  s̄ = Σ p̄·p / s.
+    """
+    xp, count = backend.xp, g.shape[0]
+    along_1, along_x = sum(g, 0).data / count, inner(g, x_hat).data / count
+
+    def forward(out: Array, g: Array, x: Array, s: Array, along_1: Array, along_x: Array) -> None:
+        xp.subtract(g, xp.multiply(x, along_x, out=out), out=out)
+        xp.multiply(xp.subtract(out, along_1, out=out), s, out=out)
+
+    return record(
+        _columnwise(forward, g.data, x_hat.data, s.data, along_1, along_x),
+        (g, lambda h: project(h, x_hat, s)),
+        (
+            x_hat,
+            lambda h: (affine(h, s * inner(g, x_hat)) + affine(g, s * inner(h, x_hat))) / -count,
+        ),
+        (s, lambda h, p: inner(h, p) / s),
+    )
+
+
+def inner(x: Tensor, y: Tensor) -> Tensor:
+    """Σ x·y for each column of x and y (M, C).  x̄ = ḡ·y, ȳ = ḡ·x."""
+    value = _column_sums(lambda x, y: x * y, x.data, y.data)
+    return record(value, (x, lambda g: affine(y, g)), (y, lambda g: affine(x, g)))
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """z = γ·x + β for each column of x (M, C).  x̄ = ḡ·γ, γ̄ = Σ ḡ·x, β̄ = Σ ḡ."""
     xp = backend.xp
-    return record(
-        _columnwise(x.data, (xp.multiply, weight.data), (xp.add, bias.data)),
-        (x, lambda g: g * weight),
-        (weight, lambda g: sum(g * x, 0)),
-        (bias, lambda g: sum(g, 0)),
-    )
+
+    def forward(out: Array, x: Array, w: Array, b: Array | None = None) -> None:
+        xp.multiply(x, w, out=out)
+        if b is not None:
+            xp.add(out, b, out=out)
+
+    edges = [(x, lambda g: affine(g, weight)), (weight, lambda g: inner(g, x))]
+    if bias is None:
+        return record(_columnwise(forward, x.data, weight.data), *edges)
+    value = _columnwise(forward, x.data, weight.data, bias.data)
+    return record(value, *edges, (bias, lambda g: sum(g, 0)))
+
+
+def _columnwise(f: Callable[..., None], *operands: Array) -> Array:
+    """What f(out, ...) writes of matrices (M, C) and of vectors with a number for each column."""
+    wide = _side_by_side(*operands)
+    z = backend.xp.empty_like(wide[0])
+    for s in backend.batches(len(z), 4 * z.shape[1]):
+        f(z[s], *(a[s] if a.ndim == 2 else a for a in wide))
+    return z.reshape(operands[0].shape)
+
+
+def _column_sums(f: Callable[..., Array], *operands: Array) -> Array:
+    """The columns' sums of f of such operands."""
+    wide = _side_by_side(*operands)
+    ones = backend.xp.ones(len(wide[0]), wide[0].dtype)
+    total = backend.xp.zeros(wide[0].shape[1], wide[0].dtype)
+    for s in backend.batches(len(ones), 4 * len(total)):
+        total += ones[s] @ f(*(a[s] if a.ndim == 2 else a for a in wide))
+    return total.reshape(-1, operands[0].shape[1]).sum(axis=0)
+
+
+def _side_by_side(*operands: Array) -> list[Array]:
+    """Matrices with several of their rows in one, vectors repeated as often: for longer loops."""
+    m, c = operands[0].shape
+    k = math.gcd(m, 2048 // (c or 1) or 1)
+    xp = backend.xp
+    return [a.reshape(m // k, k * c) if a.ndim == 2 else xp.tile(a, k) for a in operands]
 
 
 def batch_norm(
@@ -130,7 +178,7 @@ def batch_norm(
     ``momentum``, the variance by its unbiased estimate (PyTorch's convention). In evaluation the
     running statistics are used, so a sample does not depend on its batch mates.
     """
-    x = as_tensor(x)
+    x = _float("batch_norm", x)
     if x.ndim not in (2, 4):
         raise ValueError(f"batch_norm: expected x (N, C) or (N, C, H, W), got {x.shape}")
     for what, t in (

@@ -19,10 +19,10 @@ class DCGAN(GAN):
 
     The rules of Radford et al. 2016, section 3: strided convolutions in place of pooling; batch
     norm in both nets, but neither on G's output nor on D's input; no dense layer but those that
-    lead from the latents and to the logit; ReLU and tanh in G, LeakyReLU 0.2 in D. The kernels are
-    4×4 with stride 2, so that every pixel of a result is reached by equally many taps (Odena et
-    al. 2016; DCGAN itself used 5×5). Weights start as N(0, 0.02²). Adam's rate is five times the
-    paper's 2e-4, which on digits draws better ones in the same five epochs.
+    lead from the latents and to the logit; ReLU and tanh in G, LeakyReLU in D. From its section 4:
+    a slope of 0.2, and weights that start as N(0, 0.02²). The kernels are 4×4 with stride 2, so
+    that every pixel but a border's is reached by equally many taps (Odena et al. 2016; DCGAN itself
+    used 5×5). Adam's rate is five times the paper's 2e-4: better digits in the same five epochs.
     """
 
     name = "dcgan"

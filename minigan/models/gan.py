@@ -14,11 +14,11 @@ import numpy
 
 from minigan import backend
 from minigan.autograd import Tensor, no_grad
-from minigan.nn import LeakyReLU, Module, ReLU, Tanh
+from minigan.nn import LeakyReLU, Module, ReLU, Sigmoid, Tanh
 
 __all__ = ["GAN", "to_pixels", "to_tanh_range"]
 
-ACTIVATIONS = (ReLU, LeakyReLU, Tanh)
+ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh)
 
 
 def to_tanh_range(images: numpy.ndarray) -> numpy.ndarray:
@@ -83,24 +83,25 @@ class GAN:
     def interpolate(self, rows: int, steps: int, seed: int | None = None) -> numpy.ndarray:
         """``rows`` walks of ``steps`` pictures between two latents: uint8 (rows·steps, 28, 28).
 
-        A walk follows the great circle from a to b at angle Ω (Shoemake 1985, "slerp"),
+        A walk turns from a's direction to b's, at angle Ω to it (Shoemake 1985, "slerp"), while its
+        length goes from |a| to |b|:
 
-            z(t) = (sin (1−t)Ω · a + sin tΩ · b) / sin Ω,
+            z(t) = ((1−t)|a| + t|b|) · (sin (1−t)Ω · a/|a| + sin tΩ · b/|b|) / sin Ω.
 
-        because high-dimensional Gaussian latents lie close to a sphere, which a straight line would
-        leave for its inside, where G has seen no latents (White 2016).
+        High-dimensional Gaussian latents lie close to a sphere, which a straight line would leave
+        for its inside, where G has seen no latents (White 2016).
         """
         if rows < 1 or steps < 2:
             raise ValueError(f"interpolate: expected rows >= 1, steps >= 2, got {rows}, {steps}")
         ends = self.latents(2 * rows, None if seed is None else backend.generator(seed)).numpy()
-        a, b = ends[:rows, None], ends[rows:, None]
-        lengths = numpy.linalg.norm(a, axis=-1, keepdims=True)
-        lengths = lengths * numpy.linalg.norm(b, axis=-1, keepdims=True)
-        cosine = (a * b).sum(-1, keepdims=True) / lengths
-        angle = numpy.arccos(cosine.clip(-0.999999, 0.999999))  # off 0 and π, where sin Ω = 0
-        t = numpy.linspace(0.0, 1.0, steps)[:, None]
-        z = numpy.sin((1 - t) * angle) * a + numpy.sin(t * angle) * b
-        z = (z / numpy.sin(angle)).reshape(-1, self.latent_dim).astype("float32")
+        lengths = numpy.linalg.norm(ends, axis=1, keepdims=True)
+        units = ends / lengths
+        a, b = units[:rows, None], units[rows:, None]
+        cosine = (a * b).sum(axis=-1, keepdims=True).clip(-0.999, 0.999)  # off 0 and π
+        angle, t = numpy.arccos(cosine), numpy.linspace(0.0, 1.0, steps)[:, None]
+        z = (numpy.sin((1 - t) * angle) * a + numpy.sin(t * angle) * b) / numpy.sin(angle)
+        z *= (1 - t) * lengths[:rows, None] + t * lengths[rows:, None]
+        z = z.reshape(-1, self.latent_dim).astype("float32")
         return self.generate(Tensor(backend.asarray(z)))
 
     def feature_maps(self, z: Tensor) -> list[tuple[str, numpy.ndarray]]:
@@ -110,11 +111,10 @@ class GAN:
         """
         found, x = [], z
         with evaluating(self.generator, self.discriminator), no_grad():
-            for player in (self.generator, self.discriminator):
+            for owner, player in (("G", self.generator), ("D", self.discriminator)):
                 for i, layer in enumerate(player.children()):
                     x = layer(x)
                     if x.ndim == 4 and isinstance(layer, ACTIVATIONS):
-                        owner = "G" if player is self.generator else "D"
                         found.append((f"{owner}, layer {i}: {type(layer).__name__}", x.numpy()[0]))
         if not found:
             raise ValueError(f"{self.name}: its layers hold vectors, there are no feature maps")

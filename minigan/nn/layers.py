@@ -46,12 +46,8 @@ class Linear(Module):
         return f"{in_features}, {out_features}, bias={self.bias is not None}"
 
 
-class Conv2d(Module):
-    """Convolution of (N, in, H, W) to (N, out, H', W'); see :func:`minigan.functional.conv2d`.
-
-    ``weight`` (out, in, kh, kw) and ``bias`` (out,) start uniform in ±1/√fan_in, fan_in = in·kh·kw.
-    Sizes, strides and paddings are numbers or pairs.
-    """
+class _Convolution(Module):
+    """What both convolutions have: weight, bias, stride and padding, each checked."""
 
     def __init__(
         self,
@@ -79,9 +75,6 @@ class Conv2d(Module):
         """The order in which weight has them, and back."""
         return out_channels, in_channels
 
-    def forward(self, x: Any) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
-
     def extra_repr(self) -> str:
         in_channels, out_channels = self._channels(*self.weight.shape[:2])
         return (
@@ -90,7 +83,18 @@ class Conv2d(Module):
         )
 
 
-class ConvTranspose2d(Conv2d):
+class Conv2d(_Convolution):
+    """Convolution of (N, in, H, W) to (N, out, H', W'); see :func:`minigan.functional.conv2d`.
+
+    ``weight`` (out, in, kh, kw) and ``bias`` (out,) start uniform in ±1/√fan_in, fan_in = in·kh·kw.
+    Sizes, strides and paddings are numbers or pairs.
+    """
+
+    def forward(self, x: Any) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+
+
+class ConvTranspose2d(_Convolution):
     """The adjoint of a convolution; see :func:`minigan.functional.conv_transpose2d`.
 
     ``weight`` is (in, out, kh, kw). It starts as PyTorch's does, with fan_in taken as out·kh·kw.
@@ -223,26 +227,31 @@ class Dropout(Module):
         return f"p={self.p}"
 
 
-class MaxPool2d(Module):
-    """The largest entry of each window; see :func:`minigan.functional.max_pool2d`."""
-
-    pool = staticmethod(F.max_pool2d)
+class _Pooling(Module):
+    """What both poolings have: windows, which do not overlap unless ``stride`` says so."""
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0):
-        self.kernel_size, self.padding = kernel_size, padding
-        self.stride = kernel_size if stride is None else stride
-
-    def forward(self, x: Any) -> Tensor:
-        return self.pool(x, self.kernel_size, self.stride, self.padding)
+        owner = type(self).__name__
+        self.kernel_size = pair(owner, "kernel_size", kernel_size, 1)
+        self.stride = self.kernel_size if stride is None else pair(owner, "stride", stride, 1)
+        self.padding = pair(owner, "padding", padding, 0)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AvgPool2d(MaxPool2d):
+class MaxPool2d(_Pooling):
+    """The largest entry of each window; see :func:`minigan.functional.max_pool2d`."""
+
+    def forward(self, x: Any) -> Tensor:
+        return F.max_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class AvgPool2d(_Pooling):
     """The mean over each window; see :func:`minigan.functional.avg_pool2d`."""
 
-    pool = staticmethod(F.avg_pool2d)
+    def forward(self, x: Any) -> Tensor:
+        return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
 
 
 class Flatten(Module):

@@ -8,7 +8,7 @@ over all n, c, o, i, j, u, v, with x read as 0 outside. Leave one of the three o
 is a map to it, linear in each of the other two:
 
     conv2d            (x, w) → y        Σ over c, u, v of x·w
-    conv_transpose2d  (y, w) → x        Σ over o, i, j, u, v of y·w
+    conv_transpose2d  (y, w) → x        Σ over o, i, j, u, v of y·w, where s·i + u − p is x's row
     conv2d_weight     (x, y) → w        Σ over n, i, j of x·y
 
 With ḡ for the missing argument, the derivative of each is another: x̄ = conv_transpose2d(ḡ, w),
@@ -26,7 +26,7 @@ from typing import Any
 import numpy
 
 from minigan import backend
-from minigan.autograd import VJP, Operand, Tensor, as_tensor, record
+from minigan.autograd import Operand, Tensor, as_tensor, record
 from minigan.backend import Array
 from minigan.ops.reduce import sum
 from minigan.ops.shape import getitem, reshape, rows
@@ -49,7 +49,7 @@ Size = int | Pair  # a number stands for both
 #     window i = 3                                  u u u u
 #
 # conv2d and conv2d_weight read all windows as the rows of one matrix, "patches"; conv_transpose2d
-# adds to them. For one u, no two windows meet: their positions are s apart.
+# adds to them, s taps of a row at a time: there no two windows meet, since they are s apart.
 
 
 def _channels_last(x: Array) -> Array:
@@ -93,16 +93,19 @@ def _conv(x: Array, w: Array, stride: Pair, padding: Pair) -> Array:
 
 def _conv_transpose(y: Array, w: Array, stride: Pair, padding: Pair, size: Pair) -> Array:
     """x = patchesᵀ(y · Wᵀ): what each y contributes is added to the window that it came from."""
-    o, c, *kernel = w.shape
-    taps = backend.xp.ascontiguousarray(w.transpose(2, 3, 0, 1))  # (kh, kw, O, C)
+    (o, c, kh, kw), sw = w.shape, stride[1]
+    rows_of_taps = {
+        (u, v): w[:, :, u, v : v + sw].transpose(0, 2, 1).reshape(o, -1)
+        for u, v in product(range(kh), range(0, kw, sw))
+    }
     x = backend.xp.empty((len(y), *size, c), y.dtype)
-    for s in _slices(len(y), c, kernel, y.shape[2:]):
+    for s in backend.batches(len(y), c * math.prod(size) + o * math.prod(y.shape[2:])):
         y_rows = _channels_last(y[s]).reshape(-1, o)
         padded, inside = _padded(len(y[s]), size, c, padding, y.dtype)
-        windows = _windows(padded, kernel, stride)
-        for u, v in product(*map(range, kernel)):
-            tap = windows[:, :, :, u, v]
-            tap += backend.xp.matmul(y_rows, taps[u, v]).reshape(tap.shape)
+        windows = _windows(padded, (kh, kw), stride)
+        for (u, v), taps in rows_of_taps.items():
+            run = windows[:, :, :, u, v : v + sw]
+            run += backend.xp.matmul(y_rows, taps).reshape(run.shape)
         x[s] = inside
     return x.transpose(0, 3, 1, 2)
 
@@ -147,12 +150,15 @@ def conv2d(
     _check("conv2d", x, weight, bias, x_axis=1, bias_axis=0)
     kernel = weight.shape[2:]
     rest = _rest("conv2d", x, kernel, s, p)
-    return _with_bias(
-        _conv(x.data, weight.data, s, p),
-        bias,
+    value = _conv(x.data, weight.data, s, p)
+    edges = [
         (x, lambda g: conv_transpose2d(g, weight, None, s, p, rest)),
         (weight, lambda g: conv2d_weight(x, g, kernel, s, p)),
-    )
+    ]
+    if bias is not None:
+        value += bias.data[:, None, None]
+        edges.append((bias, lambda g: sum(rows(g), 0)))
+    return record(value, *edges)
 
 
 def conv_transpose2d(
@@ -189,16 +195,19 @@ def conv_transpose2d(
             f"{op}: nothing is left of the result, {size} "
             f"(x {x.shape}, weight {weight.shape}, stride {s}, padding {p})"
         )
-    return _with_bias(
-        _conv_transpose(x.data, weight.data, s, p, size),
-        bias,
+    value = _conv_transpose(x.data, weight.data, s, p, size)
+    edges = [
         (x, lambda g: conv2d(g, weight, None, s, p)),
         (weight, lambda g: conv2d_weight(g, x, kernel, s, p)),
-    )
+    ]
+    if bias is not None:
+        value += bias.data[:, None, None]
+        edges.append((bias, lambda g: sum(rows(g), 0)))
+    return record(value, *edges)
 
 
 def conv2d_weight(
-    x: Operand, y: Operand, kernel_size: Pair, stride: Size = 1, padding: Size = 0
+    x: Operand, y: Operand, kernel_size: Size, stride: Size = 1, padding: Size = 0
 ) -> Tensor:
     """w[o, c, u, v] = Σ x[n, c, s·i + u − p, s·j + v − p] · y[n, o, i, j], over n, i, j.
 
@@ -210,7 +219,7 @@ def conv2d_weight(
     s, p = pair(op, "stride", stride, 1), pair(op, "padding", padding, 0)
     if x.dtype != y.dtype:
         raise TypeError(f"{op}: x is {x.dtype} but y is {y.dtype}")
-    if x.ndim != 4 or y.ndim != 4:
+    if x.ndim != 4 or y.ndim != 4 or 0 in x.shape[1:] + y.shape[1:]:
         raise ValueError(f"{op}: expected x and y of 4 axes, got {x.shape} and {y.shape}")
     rest = _rest(op, x, kernel, s, p)
     expected = (x.shape[0], y.shape[1], *_out_size(x.shape[2:], kernel, s, p))
@@ -268,20 +277,12 @@ def _pooling(
     x, kernel = as_tensor(x), pair(op, "kernel_size", kernel_size, 1)
     s = kernel if stride is None else pair(op, "stride", stride, 1)
     p = pair(op, "padding", padding, 0)
-    if x.ndim != 4 or x.dtype.kind != "f":
+    if x.ndim != 4 or x.dtype.kind != "f" or 0 in x.shape[1:]:
         raise ValueError(f"{op}: expected floats (N, C, H, W), got {x.dtype} {x.shape}")
     if any(2 * q > k for q, k in zip(p, kernel, strict=True)):
         raise ValueError(f"{op}: padding {p} is more than half of the kernel, {kernel}")
     _rest(op, x, kernel, s, p)
     return x, kernel, s, p
-
-
-def _with_bias(value: Array, bias: Tensor | None, *edges: tuple[Tensor, VJP]) -> Tensor:
-    """Record a convolution, with b added to every position of its channel.  b̄ = Σ ḡ."""
-    if bias is None:
-        return record(value, *edges)
-    value += bias.data[:, None, None]
-    return record(value, *edges, (bias, lambda g: sum(rows(g), 0)))
 
 
 def pair(op: str, name: str, value: Any, least: int) -> Pair:
@@ -310,7 +311,7 @@ def _check(
 ) -> None:
     """Shapes and dtypes that fit: x's channels on one axis of weight, bias's on the other."""
     given = f"(x {x.shape}, weight {weight.shape}{'' if bias is None else f', bias {bias.shape}'})"
-    if x.ndim != 4 or weight.ndim != 4:
+    if x.ndim != 4 or weight.ndim != 4 or 0 in x.shape[1:] + weight.shape:
         raise ValueError(f"{op}: expected x (N, C, H, W) and a weight of 4 axes, got {given}")
     if x.shape[1] != weight.shape[x_axis]:
         raise ValueError(

@@ -53,10 +53,9 @@ def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     x = as_tensor(x)
     axes = _axes("sum", x, axis)
     shape, kept = x.shape, _kept(x.shape, axes)
-    if axes == (0,) and x.ndim == 2 and x.dtype.kind == "f":  # five times as fast as a product
-        value = backend.xp.matmul(backend.xp.ones(shape[0], x.dtype), x.data).reshape(
-            kept if keepdims else -1
-        )
+    if axes == (0,) and x.ndim == 2 and x.dtype.kind == "f":  # five times as fast, as a product
+        value = backend.xp.ones(shape[0], x.dtype) @ x.data
+        value = value.reshape(kept) if keepdims else value
     else:
         value = x.data.sum(axis=axes, keepdims=keepdims)
     return record(value, (x, lambda g: broadcast_to(reshape(g, kept), shape)))

@@ -785,9 +785,9 @@ def test_repr_shows_the_arguments() -> None:
         "ConvTranspose2d(3, 5, kernel_size=(4, 4), stride=(2, 2), padding=(1, 1)"
     )
     assert transposed.endswith("bias=False)")
-    assert repr(nn.MaxPool2d(2)) == "MaxPool2d(kernel_size=2, stride=2, padding=0)"
+    assert repr(nn.MaxPool2d(2)) == ("MaxPool2d(kernel_size=(2, 2), stride=(2, 2), padding=(0, 0))")
     assert repr(nn.AvgPool2d((3, 2), 1, 1)) == (
-        "AvgPool2d(kernel_size=(3, 2), stride=1, padding=1)"
+        "AvgPool2d(kernel_size=(3, 2), stride=(1, 1), padding=(1, 1))"
     )
 
 
@@ -871,3 +871,44 @@ def test_the_sum_over_rows_of_integers_stays_exact() -> None:
         z = mg.tensor(x).sum(axis=0)
         assert z.dtype == x.sum(axis=0).dtype and z.dtype.kind in "iu"
         assert z.numpy().tolist() == [sum(column) for column in x.T.tolist()]
+
+
+# --- Numbers that strain rounding -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [3000, 6272, 25088])
+def test_batch_norm_of_constant_channels_is_finite(rows: int) -> None:
+    """However large the constant: no variance below 0, no NaN."""
+    constants = np.logspace(2, 6, 64).astype("float32")
+    x = np.broadcast_to(constants, (rows, 64)).copy()
+    running_mean, running_var = mg.tensor(np.zeros(64, "f")), mg.tensor(np.ones(64, "f"))
+    y = F.batch_norm(
+        x, mg.tensor(np.ones(64, "f")), mg.tensor(np.zeros(64, "f")),
+        running_mean, running_var, momentum=1.0, eps=1e-8,
+    )  # fmt: skip
+    assert np.isfinite(y.numpy()).all()
+    assert running_var.numpy().min() >= 0.0
+    np.testing.assert_allclose(running_mean.numpy(), constants, rtol=1e-6)
+
+
+def test_batch_norm_takes_floats_only() -> None:
+    with pytest.raises(TypeError, match="batch_norm: expected a float tensor, got int64"):
+        F.batch_norm(np.ones((4, 2), int), t(2), t(2))
+
+
+def test_no_axis_but_the_batchs_may_be_empty() -> None:
+    for call in (
+        lambda: F.conv2d(t(2, 0, 3, 3), t(1, 0, 2, 2)),
+        lambda: F.conv_transpose2d(t(2, 1, 3, 3), t(1, 0, 2, 2)),
+        lambda: F.conv2d(t(2, 1, 3, 3), t(1, 1, 0, 2)),
+        lambda: F.max_pool2d(t(2, 1, 0, 3), 2, 1, 1),
+        lambda: F.conv2d_weight(t(2, 0, 3, 3), t(2, 1, 2, 2), 2),
+    ):
+        with pytest.raises(ValueError, match=r"2d.*: expected .* got"):
+            call()
+
+
+def test_an_operation_of_which_only_the_bias_is_trained_keeps_its_name() -> None:
+    bias = mg.tensor([0.5], requires_grad=True, dtype="float64")
+    assert "op=conv2d" in repr(F.conv2d(t(1, 1, 2, 2), t(1, 1, 2, 2), bias))
+    assert "op=conv_transpose2d" in repr(F.conv_transpose2d(t(1, 1, 2, 2), t(1, 1, 2, 2), bias))

@@ -27,7 +27,7 @@ LAYERS = [
 ]
 EXEMPT = ("__init__", "__main__")
 STRANGERS = ({"training", "plotting"},)  # one layer, but neither may import the other
-TAUGHT, BUDGET = range(5), 1_900
+TAUGHT, BUDGET = range(5), 1_950
 RANDOM = ("backend", "data", "data.*")
 
 
@@ -225,4 +225,4 @@ def test_the_line_count_leaves_out_blanks_comments_and_docstrings() -> None:
     )
     source += '    return (\n        x\n    )\n\ny = """a\nstring"""\n'
     assert lines_of_code(source) == 7
-    assert lines_of_code("x = 1\n" * 1901) > BUDGET
+    assert lines_of_code("x = 1\n" * 1951) > BUDGET
