@@ -312,10 +312,13 @@ def sample(
         raise click.UsageError(f"-o {out}: expected a name that ends in .png or .npz")
     if feature_maps and (interpolate or out.suffix != ".png"):
         raise click.UsageError("--feature-maps draws one .png, and takes no --interpolate")
-    model = load_model(Run.open(run_path))
+    run = Run.open(run_path)
+    model = load_model(run)
     if feature_maps:
         layers = model.feature_maps(model.latents(1, backend.generator(seed)))
-        plotting.save_feature_maps(layers, out, f"{run_path}, seed {seed}: from z through G and D")
+        plotting.save_feature_maps(
+            layers, out, f"{_title(run)}, latent {seed}: from z through G and D"
+        )
         click.echo(out)
         return
     columns = max(2, math.ceil(math.sqrt(n)))

@@ -135,7 +135,10 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _columnwise(f: Callable[..., None], *operands: Array) -> Array:
-    """What f(out, ...) writes of matrices (M, C) and of vectors with a number for each column."""
+    """What f(out, ...) writes of matrices (M, C) and of vectors with a number for each column.
+
+    In slices of a quarter of the cache, since f reads and writes several arrays.
+    """
     wide = _side_by_side(*operands)
     z = backend.xp.empty_like(wide[0])
     for s in backend.batches(len(z), 4 * z.shape[1]):
