@@ -46,7 +46,10 @@ def save_grid(images: numpy.ndarray, path: Path, columns: int | None = None) -> 
 
 
 def save_animation(frames: Sequence[Path], path: Path, most: int = 60) -> None:
-    """Write PNGs as a looping GIF of at most ``most`` frames, the last one held longest."""
+    """Write PNGs as a looping GIF of at most ``most`` frames, the last one held longest.
+
+    The others take three seconds together, or 0.12 s each if that is longer.
+    """
     if not frames:
         return
     stride = max(1, math.ceil(len(frames) / most))
@@ -55,7 +58,7 @@ def save_animation(frames: Sequence[Path], path: Path, most: int = 60) -> None:
     for frame in chosen:
         with Image.open(frame) as image:
             pictures.append(image.resize((image.width * 2 // 3, image.height * 2 // 3), 0))
-    durations = [120] * (len(pictures) - 1) + [1500]
+    durations = [max(120, 300 // len(pictures) * 10)] * (len(pictures) - 1) + [1500]
     pictures[0].save(
         path,
         format="GIF",

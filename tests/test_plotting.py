@@ -136,9 +136,16 @@ def test_animations(n: int, most: int, shown: list[int], tmp_path: Path) -> None
             gif.seek(i)
             durations.append(gif.info["duration"])
             greys.append(gif.convert("L").getpixel((24, 24)))
-        assert durations == [120] * (len(shown) - 1) + [1500]
+        each = {1: 0, 2: 1500, 3: 1000, 4: 750, 5: 600}[len(shown)]
+        assert durations == [each] * (len(shown) - 1) + [1500]
         assert greys == [3 * i for i in shown]  # the last frame is always among them
         assert len(shown) == 1 or gif.info["loop"] == 0  # for ever
+
+
+def test_a_long_animation_is_not_slow(tmp_path: Path) -> None:
+    plotting.save_animation(frames(tmp_path, 40), tmp_path / "training.gif")
+    with Image.open(tmp_path / "training.gif") as gif:
+        assert gif.n_frames == 40 and gif.info["duration"] == 120
 
 
 def test_an_animation_of_nothing_writes_nothing(tmp_path: Path) -> None:
