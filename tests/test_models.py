@@ -406,5 +406,5 @@ def test_weights_mean_the_same_in_pytorch(model: GAN, player: str, direction: st
     with torch.no_grad():
         reference = theirs(torch.from_numpy(x)).numpy()
     assert mine.shape == reference.shape
-    np.testing.assert_allclose(mine, reference, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(mine, reference, rtol=1e-5, atol=1e-5)
     assert np.ptp(reference) > 0.1
