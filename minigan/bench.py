@@ -41,6 +41,7 @@ import click
 import numpy
 
 from minigan import backend
+from minigan.models import dcgan
 
 BATCH = 128
 GENERATOR = (100, 256, 512, 1024, 784)
@@ -67,33 +68,14 @@ LIBRARIES = {
 
 
 def _nets(nn: Any, model: str) -> tuple[Any, Any]:
-    """G and D of the dense GAN ("mlp", 2.9 million parameters) or of minigan.models.DCGAN."""
+    """G and D of the dense GAN ("mlp", 2.9 million parameters) or of the DCGAN."""
     if model == "mlp":
         g, d = (
             [layer for s in pairwise(sizes) for layer in (nn.Linear(*s), nn.LeakyReLU(0.2))][:-1]
             for sizes in (GENERATOR, DISCRIMINATOR)
         )
         return nn.Sequential(*g, nn.Tanh()), nn.Sequential(*d)
-    wide = 2 * WIDTH
-    return nn.Sequential(
-        nn.Linear(GENERATOR[0], wide * 7 * 7, bias=False),
-        nn.Unflatten(1, (wide, 7, 7)),
-        nn.BatchNorm2d(wide),
-        nn.ReLU(),
-        nn.ConvTranspose2d(wide, WIDTH, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(WIDTH),
-        nn.ReLU(),
-        nn.ConvTranspose2d(WIDTH, 1, 4, 2, 1),
-        nn.Tanh(),
-    ), nn.Sequential(
-        nn.Conv2d(1, WIDTH, 4, 2, 1),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(WIDTH, wide, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(wide),
-        nn.LeakyReLU(0.2),
-        nn.Flatten(),
-        nn.Linear(wide * 7 * 7, 1),
-    )
+    return dcgan.players(nn, GENERATOR[0], WIDTH)
 
 
 def _players(model: str) -> tuple[Any, Any]:
@@ -429,9 +411,14 @@ def measure(
 
 def _set_threads(threads: int) -> None:
     """For the processes to come: their libraries read it when they are loaded."""
-    for name in ("OMP", "OPENBLAS", "MKL", "NUM_CPU"):  # the last is tinygrad's
-        os.environ[f"{name}_THREADS" if "_" in name else f"{name}_NUM_THREADS"] = str(threads)
-    os.environ["VECLIB_MAXIMUM_THREADS"] = str(threads)
+    for name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NUM_CPU_THREADS",  # tinygrad's
+    ):
+        os.environ[name] = str(threads)
 
 
 def _apart(function: Callable[..., Any], *args: Any) -> Any:

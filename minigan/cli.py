@@ -321,15 +321,16 @@ def sample(
         )
         click.echo(out)
         return
-    columns = max(2, math.ceil(math.sqrt(n)))
+    columns = None
     if interpolate:
+        columns = max(2, math.ceil(math.sqrt(n)))
         images = model.interpolate(math.ceil(n / columns), columns, seed)
     else:
         images = model.sample(n, seed)
     if out.suffix == ".npz":
         numpy.savez_compressed(out, images=images)
     else:
-        plotting.save_grid(images, out, columns if interpolate else None)
+        plotting.save_grid(images, out, columns)
     click.echo(out)
 
 

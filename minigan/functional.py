@@ -7,7 +7,7 @@ below, and the table that gives Tensors their operators and methods.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from minigan import backend
@@ -135,14 +135,11 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _columnwise(f: Callable[..., None], *operands: Array) -> Array:
-    """What f(out, ...) writes of matrices (M, C) and of vectors with a number for each column.
-
-    In slices of a quarter of the cache, since f reads and writes several arrays.
-    """
+    """What f(out, ...) writes of matrices (M, C) and of vectors with a number for each column."""
     wide = _side_by_side(*operands)
     z = backend.xp.empty_like(wide[0])
-    for s in backend.batches(len(z), 4 * z.shape[1]):
-        f(z[s], *(a[s] if a.ndim == 2 else a for a in wide))
+    for s, parts in _in_slices(wide):
+        f(z[s], *parts)
     return z.reshape(operands[0].shape)
 
 
@@ -151,8 +148,8 @@ def _column_sums(f: Callable[..., Array], *operands: Array) -> Array:
     wide = _side_by_side(*operands)
     ones = backend.xp.ones(len(wide[0]), wide[0].dtype)
     total = backend.xp.zeros(wide[0].shape[1], wide[0].dtype)
-    for s in backend.batches(len(ones), 4 * len(total)):
-        total += ones[s] @ f(*(a[s] if a.ndim == 2 else a for a in wide))
+    for s, parts in _in_slices(wide):
+        total += ones[s] @ f(*parts)
     return total.reshape(-1, operands[0].shape[1]).sum(axis=0)
 
 
@@ -162,6 +159,12 @@ def _side_by_side(*operands: Array) -> list[Array]:
     k = math.gcd(m, 2048 // (c or 1) or 1)
     xp = backend.xp
     return [a.reshape(m // k, k * c) if a.ndim == 2 else xp.tile(a, k) for a in operands]
+
+
+def _in_slices(wide: list[Array]) -> Iterator[tuple[slice, list[Array]]]:
+    """The operands for a quarter of the cache at a time: several arrays are read and written."""
+    for s in backend.batches(len(wide[0]), 4 * wide[0].shape[1]):
+        yield s, [a[s] if a.ndim == 2 else a for a in wide]
 
 
 def batch_norm(

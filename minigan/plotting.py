@@ -69,6 +69,14 @@ def save_animation(frames: Sequence[Path], path: Path, most: int = 60) -> None:
     )
 
 
+def _figure(width: float, height: float, title: str) -> Figure:
+    """An empty figure, in inches, that needs no screen."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
 def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
     """Write losses, D's answers and gradient norms over the steps as one PNG.
 
@@ -76,8 +84,7 @@ def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
     discriminator: D = ½ everywhere, so L_D = 2 log 2.
     """
     steps = [row["step"] for row in rows]
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(11, 3.4, title)
     losses, answers, norms = figure.subplots(1, 3)
 
     losses.axhline(2 * math.log(2), color=GREY, lw=0.8)
@@ -102,7 +109,6 @@ def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
         axes.legend(frameon=False, fontsize=8)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=11)
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
@@ -113,8 +119,7 @@ def save_feature_maps(
 
     Each panel runs from black, its smallest entry, to white, its largest.
     """
-    figure = Figure(figsize=(2.6 * len(layers), 3.7), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(2.6 * len(layers), 3.7, title)
     panels = figure.subplots(1, len(layers), squeeze=False)[0]
     for axes, (name, maps) in zip(panels, layers, strict=True):
         c, h, w = maps.shape
@@ -125,5 +130,4 @@ def save_feature_maps(
         which = f"{len(shown)} of {c} maps" if c > 1 else "one map"
         axes.set_title(f"{name}\n{which}, {h}×{w}\n{low:.2f} to {high:.2f}", fontsize=9)
         axes.set_axis_off()
-    figure.suptitle(title, fontsize=11)
     figure.savefig(path, dpi=120, metadata={"Software": None})

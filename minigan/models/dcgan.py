@@ -11,7 +11,33 @@ from typing import Any, ClassVar
 from minigan import nn
 from minigan.models.gan import GAN
 
-__all__ = ["DCGAN", "HalfDCGAN"]
+__all__ = ["DCGAN", "HalfDCGAN", "players"]
+
+
+def players(nn: Any, latent_dim: int, narrow: int) -> tuple[Any, Any]:
+    """G and D in the layers of ``nn``: minigan's, or PyTorch's, which have the same names."""
+    wide = 2 * narrow
+    generator = nn.Sequential(
+        nn.Linear(latent_dim, wide * 7 * 7, bias=False),
+        nn.Unflatten(1, (wide, 7, 7)),
+        nn.BatchNorm2d(wide),
+        nn.ReLU(),
+        nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(narrow),
+        nn.ReLU(),
+        nn.ConvTranspose2d(narrow, 1, 4, 2, 1),
+        nn.Tanh(),
+    )
+    discriminator = nn.Sequential(
+        nn.Conv2d(1, narrow, 4, 2, 1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(narrow, wide, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(wide),
+        nn.LeakyReLU(0.2),
+        nn.Flatten(),
+        nn.Linear(wide * 7 * 7, 1),
+    )
+    return generator, discriminator
 
 
 class DCGAN(GAN):
@@ -32,27 +58,7 @@ class DCGAN(GAN):
     def __init__(self, latent_dim: int = 100, width: int | None = None):
         self.latent_dim = latent_dim
         narrow = self.width if width is None else width
-        wide = 2 * narrow
-        self.generator = nn.Sequential(
-            nn.Linear(latent_dim, wide * 7 * 7, bias=False),
-            nn.Unflatten(1, (wide, 7, 7)),
-            nn.BatchNorm2d(wide),
-            nn.ReLU(),
-            nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(narrow),
-            nn.ReLU(),
-            nn.ConvTranspose2d(narrow, 1, 4, 2, 1),
-            nn.Tanh(),
-        )
-        self.discriminator = nn.Sequential(
-            nn.Conv2d(1, narrow, 4, 2, 1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(narrow, wide, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(wide),
-            nn.LeakyReLU(0.2),
-            nn.Flatten(),
-            nn.Linear(wide * 7 * 7, 1),
-        )
+        self.generator, self.discriminator = players(nn, latent_dim, narrow)
         for player in (self.generator, self.discriminator):
             nn.init.dcgan_(player)
 

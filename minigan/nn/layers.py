@@ -23,6 +23,18 @@ def _parameter(*shape: int) -> Parameter:
     return Parameter(backend.xp.zeros(shape, "float32"))
 
 
+def _weight_and_bias(
+    shape: tuple[int, ...], n_out: int, bias: bool
+) -> tuple[Parameter, Parameter | None]:
+    """Both start uniform in ±1/√fan_in, as in PyTorch."""
+    bound = 1.0 / math.sqrt(math.prod(shape[1:]))
+    weight, start = _parameter(*shape), _parameter(n_out) if bias else None
+    for parameter in (weight, start):
+        if parameter is not None:
+            init.uniform_(parameter, -bound, bound)
+    return weight, start
+
+
 class Linear(Module):
     """y = x Wᵀ + b: the dense, or fully connected, layer. x (..., in) → y (..., out).
 
@@ -31,12 +43,7 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
         _positive("Linear", in_features=in_features, out_features=out_features)
-        bound = 1.0 / math.sqrt(in_features)
-        self.weight = _parameter(out_features, in_features)
-        init.uniform_(self.weight, -bound, bound)
-        self.bias = _parameter(out_features) if bias else None
-        if self.bias is not None:
-            init.uniform_(self.bias, -bound, bound)
+        self.weight, self.bias = _weight_and_bias((out_features, in_features), out_features, bias)
 
     def forward(self, x: Any) -> Tensor:
         return F.linear(x, self.weight, self.bias)
@@ -64,12 +71,8 @@ class _Convolution(Module):
         self.stride = pair(owner, "stride", stride, 1)
         self.padding = pair(owner, "padding", padding, 0)
         kernel = pair(owner, "kernel_size", kernel_size, 1)
-        self.weight = _parameter(*self._channels(in_channels, out_channels), *kernel)
-        init.kaiming_uniform_(self.weight, math.sqrt(5.0))
-        self.bias = _parameter(out_channels) if bias else None
-        if self.bias is not None:
-            bound = 1.0 / math.sqrt(math.prod(self.weight.shape[1:]))
-            init.uniform_(self.bias, -bound, bound)
+        shape = (*self._channels(in_channels, out_channels), *kernel)
+        self.weight, self.bias = _weight_and_bias(shape, out_channels, bias)
 
     def _channels(self, in_channels: int, out_channels: int) -> Pair:
         """The order in which weight has them, and back."""

@@ -28,6 +28,7 @@ import numpy
 from minigan import backend
 from minigan.autograd import Operand, Tensor, as_tensor, record
 from minigan.backend import Array
+from minigan.ops.linalg import check_dtypes, described
 from minigan.ops.reduce import sum
 from minigan.ops.shape import getitem, reshape, rows
 
@@ -125,10 +126,15 @@ def _slices(n: int, channels: int, kernel: Any, size: Any) -> Iterator[slice]:
     return backend.batches(n, channels * math.prod(kernel) * math.prod(size))
 
 
+def _moves(size: Any, kernel: Any, stride: Pair, padding: Pair) -> list[Pair]:
+    """divmod(H + 2p − k, s) for each axis: how often a window can move, and what is left over."""
+    axes = zip(size, kernel, stride, padding, strict=True)
+    return [divmod(n + 2 * p - k, s) for n, k, s, p in axes]
+
+
 def _out_size(size: Any, kernel: Any, stride: Pair, padding: Pair) -> Pair:
     """H' = ⌊(H + 2p − k)/s⌋ + 1 for both axes."""
-    (h, w), (kh, kw), (sh, sw), (ph, pw) = size, kernel, stride, padding
-    return (h + 2 * ph - kh) // sh + 1, (w + 2 * pw - kw) // sw + 1
+    return tuple(moves + 1 for moves, _ in _moves(size, kernel, stride, padding))
 
 
 # --- The operations, on Tensors -------------------------------------------------------------------
@@ -298,19 +304,19 @@ def pair(op: str, name: str, value: Any, least: int) -> Pair:
 
 def _rest(op: str, x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
     """(H + 2p − k) mod s: the rows beyond the last window, which x̄ needs to have x's size."""
-    over = [n + 2 * p - k for n, p, k in zip(x.shape[2:], padding, kernel, strict=True)]
-    if min(over) < 0:
+    moves = _moves(x.shape[2:], kernel, stride, padding)
+    if min(moves)[0] < 0:
         raise ValueError(
             f"{op}: the kernel, {kernel}, is larger than x {x.shape} with padding {padding}"
         )
-    return over[0] % stride[0], over[1] % stride[1]
+    return tuple(rest for _, rest in moves)
 
 
 def _check(
     op: str, x: Tensor, weight: Tensor, bias: Tensor | None, *, x_axis: int, bias_axis: int
 ) -> None:
     """Shapes and dtypes that fit: x's channels on one axis of weight, bias's on the other."""
-    given = f"(x {x.shape}, weight {weight.shape}{'' if bias is None else f', bias {bias.shape}'})"
+    given = described(x, weight, bias)
     if x.ndim != 4 or weight.ndim != 4 or 0 in x.shape[1:] + weight.shape:
         raise ValueError(f"{op}: expected x (N, C, H, W) and a weight of 4 axes, got {given}")
     if x.shape[1] != weight.shape[x_axis]:
@@ -319,6 +325,4 @@ def _check(
         )
     if bias is not None and bias.shape != (weight.shape[bias_axis],):
         raise ValueError(f"{op}: bias must have {weight.shape[bias_axis]} entries {given}")
-    for operand in (weight, bias):
-        if operand is not None and operand.dtype != x.dtype:
-            raise TypeError(f"{op}: x is {x.dtype} but a parameter is {operand.dtype} {given}")
+    check_dtypes(op, x, weight, bias)

@@ -190,7 +190,7 @@ def leaky_relu(x: Operand, negative_slope: float = 0.01) -> Tensor:
     x, negative_slope = _float("leaky_relu", x), float(negative_slope)
     value = x.data * negative_slope
     pick = backend.xp.maximum if negative_slope <= 1 else backend.xp.minimum
-    value = pick(x.data, value, out=value) if x.ndim else pick(x.data, value)
+    value = pick(x.data, value, out=value if x.ndim else None)  # 0-d: a scalar, no array
     return record(value, (x, lambda g: _gate(g, x, negative_slope)))
 
 

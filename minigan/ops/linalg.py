@@ -43,6 +43,21 @@ def matmul(x: Operand, y: Operand) -> Tensor:
     )
 
 
+def described(x: Tensor, weight: Tensor, bias: Tensor | None) -> str:
+    """The shapes of a layer's operands, for its error messages."""
+    return f"(x {x.shape}, weight {weight.shape}{'' if bias is None else f', bias {bias.shape}'})"
+
+
+def check_dtypes(op: str, x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """A layer's parameters must have the dtype of what it is applied to: TypeError."""
+    for operand in (weight, bias):
+        if operand is not None and operand.dtype != x.dtype:
+            raise TypeError(
+                f"{op}: x is {x.dtype} but a parameter is {operand.dtype} "
+                f"{described(x, weight, bias)}"
+            )
+
+
 def linear(x: Operand, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Y = X Wᵀ + b, the dense (fully connected) layer.
 
@@ -51,7 +66,7 @@ def linear(x: Operand, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     X̄ = Ḡ W, W̄ = Ḡᵀ X, b̄ = Σ ḡ over all but the last axis.
     """
     x = as_tensor(x)
-    given = f"(x {x.shape}, weight {weight.shape}{'' if bias is None else f', bias {bias.shape}'})"
+    given = described(x, weight, bias)
     if weight.ndim != 2 or x.ndim < 1:
         raise ValueError(f"linear: expected x (..., in) and weight (out, in), got {given}")
     if x.shape[-1] != weight.shape[1]:
@@ -60,9 +75,7 @@ def linear(x: Operand, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias must have one entry per row of weight {given}")
-    for operand in (weight, bias):
-        if operand is not None and operand.dtype != x.dtype:
-            raise TypeError(f"linear: x is {x.dtype} but a parameter is {operand.dtype} {given}")
+    check_dtypes("linear", x, weight, bias)
     if x.ndim != 2:
         y = linear(reshape(x, -1, x.shape[-1]), weight, bias)
         return reshape(y, *x.shape[:-1], weight.shape[0])
