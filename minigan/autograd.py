@@ -150,14 +150,7 @@ class Tensor:
     _stamp: list[int]
 
     def __init__(self, data: Array, requires_grad: bool = False):
-        if not isinstance(data, backend.xp.ndarray):
-            if not isinstance(data, numpy.generic):  # what ufuncs make of 0-d arrays
-                raise TypeError(
-                    f"Tensor: expected an array of backend {backend.name()!r}, got "
-                    f"{type(data).__module__}.{type(data).__name__}; use minigan.tensor(data)"
-                )
-            data = backend.xp.asarray(data)
-        self.data = data
+        self.data = backend.checked(data)
         self.grad = None
         self._node = self._leaf_node = None
         self._stamp = [0]  # when it was last overwritten; shared with views of the same memory
@@ -227,7 +220,7 @@ class Tensor:
         """The one entry of a one-entry tensor, as a Python number."""
         if self.size != 1:
             raise ValueError(f"item: expected one entry, got shape {self.shape}")
-        return self.data.item()
+        return self.numpy().item()
 
     def copy_(self, source: Any) -> Tensor:
         """Overwrite the entries in place with those of ``source`` (array, Tensor or nested list).
@@ -283,7 +276,7 @@ class Tensor:
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous")
-        return bool(self.data.item())
+        return bool(self.item())
 
     def __float__(self) -> float:
         return float(self.item())
@@ -347,26 +340,26 @@ def as_tensor(data: Any) -> Tensor:
     return data if isinstance(data, Tensor) else tensor(data)
 
 
-def record(value: Array, *edges: tuple[Tensor, VJP], shares: Tensor | None = None) -> Tensor:
+def record(value: Array, *edges: tuple[Operand, VJP], shares: Tensor | None = None) -> Tensor:
     """Wrap what an operation computed and remember how to differentiate it.
 
     Args:
         value: the output array.
-        edges: for each differentiable input, the pair (input, VJP). A VJP is a plain function
+        edges: for each differentiable input, the pair (input, VJP); an input that is a number
+            has no gradient, and its pair is passed over. A VJP is a plain function
             ``g -> Tensor of the input's shape``, written in differentiable operations, or
             ``(g, out) -> Tensor`` to be handed the output as well. What its closure holds is what
             the graph keeps alive, so it should hold shapes where shapes are enough.
         shares: the input whose memory ``value`` is a view of.
     """
     out = Tensor.__new__(Tensor)  # without the checks of __init__: this runs for every operation
-    # NumPy's ufuncs make scalars of 0-d arrays; a Tensor always holds an array.
-    out.data = value if isinstance(value, backend.xp.ndarray) else backend.xp.asarray(value)
+    out.data = value if isinstance(value, backend.xp.ndarray) else backend.checked(value)
     out.grad = out._node = out._leaf_node = None
     out._stamp = [0] if shares is None else shares._stamp
     if _recording.on:
-        parents = [x._node for x, _ in edges if x._node is not None]
-        if parents:
-            vjps = [vjp for x, vjp in edges if x._node is not None]
+        live = [(x._node, vjp) for x, vjp in edges if isinstance(x, Tensor) and x._node is not None]
+        if live:
+            parents, vjps = zip(*live, strict=True)
             node = out._node = Node(parents, vjps, out.data)
             for vjp in vjps:
                 if vjp.__code__.co_argcount == 2:

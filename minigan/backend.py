@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import warnings
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy
@@ -24,38 +26,60 @@ Array = Any
 
 xp: Any = numpy
 
+# --- The switch -----------------------------------------------------------------------------------
+
+
+class BackendError(RuntimeError):
+    """The array library that was asked for cannot be used; the message says what to do."""
+
 
 def _import_cupy() -> Any:
     """Import CuPy and run one kernel and one product; say which stage fails and what mends it."""
     try:
         import cupy
     except ImportError as error:
-        raise RuntimeError(
+        raise BackendError(
             f"backend 'cupy': the package is not installed ({error}). "
             "Install it with: pip install 'minigan[cuda12]' (or [cuda13] for drivers from 580 on)"
         ) from error
     try:
         devices = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise RuntimeError(
+        raise BackendError(
             f"backend 'cupy': no usable NVIDIA driver or device ({error}). "
             "Check that nvidia-smi lists a GPU; without one use --backend numpy"
         ) from error
     if devices == 0:
-        raise RuntimeError("backend 'cupy': the driver lists no device; use --backend numpy")
+        raise BackendError("backend 'cupy': the driver lists no device; use --backend numpy")
     try:
         one = cupy.ones((2, 2), dtype=cupy.float32)
         float(((one + one) @ one)[0, 0])
     except Exception as error:  # CuPy raises many kinds here, all of them from missing libraries
-        raise RuntimeError(
+        raise BackendError(
             f"backend 'cupy': a device is there but the CUDA libraries are not ({error}). "
             "Install them with: pip install 'minigan[cuda12]' (or [cuda13])"
         ) from error
     return cupy
 
 
+def _cupy_if_it_works() -> Any:
+    try:
+        return _import_cupy()
+    except BackendError as error:
+        warnings.warn(f"falling back to NumPy: {error}", stacklevel=4)
+        return numpy
+
+
+#: By name, what finds the library.
+LIBRARIES: dict[str, Callable[[], Any]] = {
+    "numpy": lambda: numpy,
+    "cupy": _import_cupy,
+    "auto": _cupy_if_it_works,
+}
+
+
 def set_backend(backend: str | Any) -> None:
-    """Choose the array library for the whole process.
+    """Choose the array library for the whole process; the environment's MINIGAN_BACKEND does too.
 
     Args:
         backend: ``"numpy"``, ``"cupy"``, ``"auto"`` (CuPy where it works, else NumPy, with a
@@ -63,39 +87,83 @@ def set_backend(backend: str | Any) -> None:
 
     Raises:
         ValueError: an unknown name.
-        RuntimeError: ``"cupy"`` cannot work here; the message names what is missing.
+        BackendError: (a RuntimeError) ``"cupy"`` cannot work here, and the message names what is
+            missing; or parameters of the library in use are alive, which the other could not use.
     """
     global xp
-    if not isinstance(backend, str):
-        xp = backend
-    elif backend == "numpy":
-        xp = numpy
-    elif backend == "cupy":
-        xp = _import_cupy()
-    elif backend == "auto":
-        try:
-            xp = _import_cupy()
-        except RuntimeError as error:
-            xp = numpy
-            warnings.warn(f"falling back to NumPy: {error}", stacklevel=2)
-    else:
-        raise ValueError(f"unknown backend {backend!r}; expected 'numpy', 'cupy' or 'auto'")
+    if isinstance(backend, str):
+        if backend not in LIBRARIES:
+            expected = ", ".join(map(repr, LIBRARIES))
+            raise ValueError(f"unknown backend {backend!r}; expected one of {expected}")
+        backend = LIBRARIES[backend]()
+    if backend is not xp:
+        _refuse_to_strand(backend)
+    xp = backend
 
 
 @contextlib.contextmanager
 def using_backend(backend: str | Any) -> Iterator[None]:
     """``with using_backend("numpy"): ...`` switches for the block and switches back after it."""
+    global xp
     previous = xp
     set_backend(backend)
     try:
         yield
     finally:
-        set_backend(previous)
+        xp = previous
+
+
+#: Every Parameter that is alive, by its identity.
+parameters: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+
+def _refuse_to_strand(other: Any) -> None:
+    """BackendError if there are parameters whose arrays are not ``other``'s."""
+
+    def stranded() -> list[Any]:
+        alive = list(parameters.values())
+        return [p for p in alive if not isinstance(p.data, other.ndarray)]
+
+    if stranded():
+        gc.collect()  # models that nothing but a cycle holds do not count
+    if left := stranded():
+        raise BackendError(
+            f"cannot switch to backend {name_of(other)!r}: {len(left)} parameters live on "
+            f"{name()!r}, the first of shape {left[0].shape}; choose the backend before building "
+            "models, or delete them first (their state_dict() can be saved and loaded)"
+        )
+
+
+class _FromEnvironment:
+    """Stands for the library that MINIGAN_BACKEND names, until its first use looks for it.
+
+    So importing minigan never fails, and an explicit choice comes before the variable.
+    """
+
+    def __getattr__(self, attribute: str) -> Any:
+        set_backend(os.environ["MINIGAN_BACKEND"])
+        return getattr(xp, attribute)
+
+
+if os.environ.get("MINIGAN_BACKEND"):
+    xp = _FromEnvironment()
+
+
+def name_of(library: Any) -> str:
+    return str(getattr(library, "__name__", type(library).__name__))
 
 
 def name() -> str:
     """The name of the current array library: ``"numpy"`` or ``"cupy"``."""
-    return str(getattr(xp, "__name__", type(xp).__name__))
+    return name_of(xp)
+
+
+def on_gpu() -> bool:
+    """Whether time goes to launches and not to the way from memory through the caches."""
+    return name() == "cupy"
+
+
+# --- The way in and the way out -------------------------------------------------------------------
 
 
 def asarray(data: Any, dtype: Any = None) -> Array:
@@ -103,8 +171,23 @@ def asarray(data: Any, dtype: Any = None) -> Array:
     return xp.asarray(data, dtype=dtype)
 
 
+def checked(value: Any) -> Array:
+    """``value`` if it is an array of the current backend, else TypeError.
+
+    NumPy's ufuncs make scalars of 0-d arrays; these become arrays again.
+    """
+    if isinstance(value, xp.ndarray):
+        return value
+    if isinstance(value, numpy.generic) and xp.ndarray is numpy.ndarray:
+        return numpy.asarray(value)
+    raise TypeError(
+        f"expected an array of backend {name()!r}, got {type(value).__module__}."
+        f"{type(value).__name__}; use minigan.tensor(data), and no tensors made on another backend"
+    )
+
+
 def to_host(array: Array) -> numpy.ndarray:
-    """The way out: a NumPy copy of ``array``, in host memory, of its own."""
+    """The way out, and the only one: a NumPy copy of ``array``, in host memory, of its own."""
     return numpy.array(array.get() if hasattr(array, "get") else array)
 
 
@@ -119,7 +202,7 @@ def batches(rows: int, entries: int) -> Iterator[slice]:
 
     A GPU hides the way to its memory behind many threads: there, slices only bound the memory.
     """
-    step = max(1, (CACHED if xp is numpy else CACHED << 9) // max(1, entries))
+    step = max(1, (CACHED << 9 if on_gpu() else CACHED) // max(1, entries))
     return (slice(i, min(i + step, rows)) for i in range(0, rows, step))
 
 

@@ -6,17 +6,17 @@ below, and the table that gives Tensors their operators and methods.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
 from typing import Any
 
-from minigan import backend
+import numpy
+
+from minigan import backend, fused
 from minigan.autograd import Operand, Tensor, as_tensor, record
 from minigan.backend import Array
 from minigan.ops import conv, elementwise, linalg, reduce, shape
 from minigan.ops.conv import *
 from minigan.ops.elementwise import *
-from minigan.ops.elementwise import _float
+from minigan.ops.elementwise import _float, gate
 from minigan.ops.linalg import *
 from minigan.ops.reduce import *
 from minigan.ops.shape import *
@@ -38,15 +38,13 @@ def embedding(indices: Any, weight: Tensor) -> Tensor:
 
 
 def _indices(what: str, values: Any, n: int) -> Tensor:
-    """Integers in 0..n−1 as a Tensor."""
-    indices = as_tensor(values)
-    if indices.dtype.kind not in "iu":
-        raise TypeError(f"{what} must be integers, got {indices.dtype}")
-    if indices.size:
-        low, high = int(indices.data.min()), int(indices.data.max())
-        if low < 0 or high >= n:
-            raise ValueError(f"{what} must lie in 0..{n - 1}, got {low}..{high}")
-    return indices
+    """Integers in 0..n−1 as a Tensor. They are checked on the host, for which a Tensor's are fetched."""
+    host = numpy.asarray(values.numpy() if isinstance(values, Tensor) else values)
+    if host.dtype.kind not in "iu":
+        raise TypeError(f"{what} must be integers, got {host.dtype}")
+    if host.size and not (host.min() >= 0 and host.max() < n):
+        raise ValueError(f"{what} must lie in 0..{n - 1}, got {host.min()}..{host.max()}")
+    return as_tensor(values)
 
 
 def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
@@ -66,26 +64,19 @@ def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     return x * mask
 
 
-def standardise(x: Tensor, eps: float) -> tuple[Tensor, Array, Array]:
-    """x̂ = (x − μ)·s, s = (σ² + ε)^−½, for each column of x (M, C); also the arrays μ and σ².
+def standardise(x: Tensor, x_hat: Array, scale: Array) -> Tensor:
+    """x̂ = (x − μ)·s, s = (σ² + ε)^−½, computed already for each column of x (M, C), as a Tensor.
 
     μ and σ² depend on x, which makes x̄ a projection of s·ḡ, for which see :func:`project`. For
     derivatives of higher order, x̂ is the op's own output and stays in the graph, and s enters as a
     function of x, with ∂s/∂x = −s²·x̂/M.
     """
-    xp, count = backend.xp, x.shape[0]
-    mu = _column_sums(lambda x: x, x.data) / count
-    variance = _column_sums(lambda x, mu: (x - mu) ** 2, x.data, mu) / count
-    scale = 1.0 / xp.sqrt(variance + eps)
-
-    def forward(out: Array, x: Array, mu: Array, s: Array) -> None:
-        xp.multiply(xp.subtract(x, mu, out=out), s, out=out)
 
     def vjp(g: Tensor, x_hat: Tensor) -> Tensor:
-        s = record(scale, (x, lambda h, s: affine(x_hat, h * s * s * (-1.0 / count))))
+        s = record(scale, (x, lambda h, s: affine(x_hat, h * s * s * (-1.0 / len(x)))))
         return project(g, x_hat, s)
 
-    return record(_columnwise(forward, x.data, mu, scale), (x, vjp)), mu, variance
+    return record(x_hat, (x, vjp))
 
 
 def project(g: Tensor, x_hat: Tensor, s: Tensor) -> Tensor:
@@ -94,15 +85,10 @@ def project(g: Tensor, x_hat: Tensor, s: Tensor) -> Tensor:
     It is batch norm's x̄ for the incoming g (Ioffe & Szegedy 2015, section 3, collected), and its
     own adjoint in g.  x̂-bar = −s·(p̄·mean(g·x̂) + g·mean(p̄·x̂)),  s̄ = Σ p̄·p / s.
     """
-    xp, count = backend.xp, g.shape[0]
+    count = len(g)
     along_1, along_x = sum(g, 0).data / count, inner(g, x_hat).data / count
-
-    def forward(out: Array, g: Array, x: Array, s: Array, along_1: Array, along_x: Array) -> None:
-        xp.subtract(g, xp.multiply(x, along_x, out=out), out=out)
-        xp.multiply(xp.subtract(out, along_1, out=out), s, out=out)
-
     return record(
-        _columnwise(forward, g.data, x_hat.data, s.data, along_1, along_x),
+        fused.project(g.data, x_hat.data, along_1, along_x, s.data),
         (g, lambda h: project(h, x_hat, s)),
         (
             x_hat,
@@ -114,57 +100,23 @@ def project(g: Tensor, x_hat: Tensor, s: Tensor) -> Tensor:
 
 def inner(x: Tensor, y: Tensor) -> Tensor:
     """Σ x·y for each column of x and y (M, C).  x̄ = ḡ·y, ȳ = ḡ·x."""
-    value = _column_sums(lambda x, y: x * y, x.data, y.data)
+    value = fused.column_sums(x.data, y.data, of=fused.scale)
     return record(value, (x, lambda g: affine(y, g)), (y, lambda g: affine(x, g)))
 
 
-def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """z = γ·x + β for each column of x (M, C).  x̄ = ḡ·γ, γ̄ = Σ ḡ·x, β̄ = Σ ḡ."""
-    xp = backend.xp
+def affine(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, value: Array | None = None
+) -> Tensor:
+    """z = γ·x + β for each column of x (M, C).  x̄ = ḡ·γ, γ̄ = Σ ḡ·x, β̄ = Σ ḡ.
 
-    def forward(out: Array, x: Array, w: Array, b: Array | None = None) -> None:
-        xp.multiply(x, w, out=out)
-        if b is not None:
-            xp.add(out, b, out=out)
-
+    ``value`` is z, or what was made of it in place, where that has been computed already.
+    """
     edges = [(x, lambda g: affine(g, weight)), (weight, lambda g: inner(g, x))]
     if bias is None:
-        return record(_columnwise(forward, x.data, weight.data), *edges)
-    value = _columnwise(forward, x.data, weight.data, bias.data)
+        return record(fused.scale(x.data, weight.data), *edges)
+    if value is None:
+        value = fused.affine(x.data, weight.data, bias.data)
     return record(value, *edges, (bias, lambda g: sum(g, 0)))
-
-
-def _columnwise(f: Callable[..., None], *operands: Array) -> Array:
-    """What f(out, ...) writes of matrices (M, C) and of vectors with a number for each column."""
-    wide = _side_by_side(*operands)
-    z = backend.xp.empty_like(wide[0])
-    for s, parts in _in_slices(wide):
-        f(z[s], *parts)
-    return z.reshape(operands[0].shape)
-
-
-def _column_sums(f: Callable[..., Array], *operands: Array) -> Array:
-    """The columns' sums of f of such operands."""
-    wide = _side_by_side(*operands)
-    ones = backend.xp.ones(len(wide[0]), wide[0].dtype)
-    total = backend.xp.zeros(wide[0].shape[1], wide[0].dtype)
-    for s, parts in _in_slices(wide):
-        total += ones[s] @ f(*parts)
-    return total.reshape(-1, operands[0].shape[1]).sum(axis=0)
-
-
-def _side_by_side(*operands: Array) -> list[Array]:
-    """Matrices with several of their rows in one, vectors repeated as often: for longer loops."""
-    m, c = operands[0].shape
-    k = math.gcd(m, 2048 // (c or 1) or 1)
-    xp = backend.xp
-    return [a.reshape(m // k, k * c) if a.ndim == 2 else xp.tile(a, k) for a in operands]
-
-
-def _in_slices(wide: list[Array]) -> Iterator[tuple[slice, list[Array]]]:
-    """The operands for a quarter of the cache at a time: several arrays are read and written."""
-    for s in backend.batches(len(wide[0]), 4 * wide[0].shape[1]):
-        yield s, [a[s] if a.ndim == 2 else a for a in wide]
 
 
 def batch_norm(
@@ -183,6 +135,26 @@ def batch_norm(
     μ and σ² are the batch's, and the running statistics move towards them in place by
     ``momentum``, the variance by its unbiased estimate (PyTorch's convention). In evaluation the
     running statistics are used, so a sample does not depend on its batch mates.
+    """
+    given = (weight, bias, running_mean, running_var, training, momentum, eps)
+    return batch_norm_activated(x, *given, slope=1.0)
+
+
+def batch_norm_activated(
+    x: Operand,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    *,
+    slope: float,
+) -> Tensor:
+    """max(y, slope·y) of :func:`batch_norm`'s y, in the same pass over the entries.
+
+    ``slope`` lies in [0, 1]: 0 is a ReLU, 1 no activation.
     """
     x = _float("batch_norm", x)
     if x.ndim not in (2, 4):
@@ -206,21 +178,26 @@ def batch_norm(
             f"batch_norm: training needs more than one value per channel, got x {x.shape}"
         )
     if x.ndim == 4:  # every pixel is a case of its own
-        y = batch_norm(rows(x), weight, bias, running_mean, running_var, training, momentum, eps)
-        return unrows(y, x.shape)
+        given = (weight, bias, running_mean, running_var, training, momentum, eps)
+        return unrows(batch_norm_activated(rows(x), *given, slope=slope), x.shape)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: evaluation needs running_mean and running_var")
         scale = weight / sqrt(running_var + eps)
-        return affine(x, scale, bias - running_mean * scale)
-    x_hat, mu, variance = standardise(x, eps)
+        y = affine(x, scale, bias - running_mean * scale)
+        return y if slope == 1.0 else leaky_relu(y, slope) if slope else relu(y)
+    mu = fused.column_sums(x.data) / count
+    variance = fused.column_sums(x.data, mu, of=fused.squared_deviation) / count
     unbiased = variance * (count / (count - 1))
     for running, new in ((running_mean, mu), (running_var, unbiased)):
         if running is not None:
-            running.data *= 1.0 - momentum
-            running.data += momentum * new
+            fused.move(new, 1.0 - momentum, momentum, out=(running.data,))
             running.mark_written()
-    return affine(x_hat, weight, bias)
+    s = 1.0 / backend.xp.sqrt(variance + eps)
+    both = {1.0: fused.normalise, 0.0: fused.normalise_relu}.get(slope, fused.normalise_leaky)
+    x_hat, z = both(x.data, mu, s, weight.data, bias.data, slope)
+    y = affine(standardise(x, x_hat, s), weight, bias, value=z)
+    return y if slope == 1.0 else record(z, (y, lambda g, z: gate(g, z, slope)))
 
 
 def binary_cross_entropy_with_logits(logits: Operand, targets: Operand) -> Tensor:
@@ -241,11 +218,11 @@ def cross_entropy(logits: Operand, labels: Any) -> Tensor:
         logits: (N, K).
         labels: N integers in 0..K−1, as an array or a Tensor.
     """
-    logits, labels = as_tensor(logits), as_tensor(labels)
-    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+    logits = as_tensor(logits)
+    if logits.ndim != 2 or numpy.shape(labels) != logits.shape[:1]:
         raise ValueError(
             "cross_entropy: expected logits (N, K) and labels (N,), "
-            f"got {logits.shape} and {labels.shape}"
+            f"got {logits.shape} and {numpy.shape(labels)}"
         )
     labels = _indices("cross_entropy: labels", labels, logits.shape[1])
     rows = backend.xp.arange(logits.shape[0])

@@ -1,34 +1,20 @@
 """Layer 4: optimisers, in order of increasing memory. Each step's equation stands above its code.
 
-Parameters are large and the arithmetic per entry is small, so a step is bound by memory traffic:
-every update below runs over slices short enough to stay in the processor's cache, in place.
+Parameters are large and the arithmetic per entry is small, so a step is bound by memory traffic, and
+on a GPU by launches: every update is one formula of minigan.fused, in place.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy
 
-from minigan import backend
+from minigan import backend, fused
 from minigan.autograd import Tensor
 from minigan.backend import Array
-
-
-def _slices(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """The arrays, all of one shape, cut along the first axis into slices that stay in cache.
-
-    An update goes over its four or five arrays again and again, so the cache meant is a core's own,
-    which is smaller: hence the factor of 16.
-    """
-    shape = arrays[0].shape
-    if not shape:
-        yield arrays
-        return
-    for rows in backend.batches(shape[0], 16 * math.prod(shape[1:])):
-        yield tuple(array[rows] for array in arrays)
 
 
 class Optimizer:
@@ -107,7 +93,7 @@ class Optimizer:
 def _in_range(owner: str, name: str, value: float, low: float, high: float) -> float:
     if not low <= value < high:
         raise ValueError(f"{owner}: {name} must lie in [{low}, {high}), got {value}")
-    return value
+    return float(value)
 
 
 class SGD(Optimizer):
@@ -123,15 +109,11 @@ class SGD(Optimizer):
 
     def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
         if not self.momentum:
-            for p_, g_ in _slices(p, g):
-                p_ -= self.lr * g_
+            fused.sgd(g, self.lr, out=(p,))
             return
         if not state:
             state["momentum_buffer"] = backend.xp.zeros_like(p)
-        for p_, g_, b in _slices(p, g, state["momentum_buffer"]):
-            b *= self.momentum
-            b += g_
-            p_ -= self.lr * b
+        fused.sgd_momentum(g, self.momentum, self.lr, out=(p, state["momentum_buffer"]))
 
 
 class RMSprop(Optimizer):
@@ -149,10 +131,8 @@ class RMSprop(Optimizer):
     def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
         if not state:
             state["square_avg"] = backend.xp.zeros_like(p)
-        for p_, g_, v in _slices(p, g, state["square_avg"]):
-            v *= self.alpha
-            v += (1.0 - self.alpha) * (g_ * g_)
-            p_ -= self.lr * g_ / (backend.xp.sqrt(v) + self.eps)
+        numbers = (self.alpha, 1.0 - self.alpha, self.lr, self.eps)
+        fused.rmsprop(g, *numbers, out=(p, state["square_avg"]))
 
 
 class Adam(Optimizer):
@@ -179,25 +159,14 @@ class Adam(Optimizer):
         self.eps = _in_range("Adam", "eps", eps, 0.0, math.inf)
 
     def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
-        xp, (beta1, beta2) = backend.xp, self.betas
+        beta1, beta2 = self.betas
         if not state:
             state["step"] = numpy.zeros((), "int64")
-            state["exp_avg"], state["exp_avg_sq"] = xp.zeros_like(p), xp.zeros_like(p)
+            state["exp_avg"], state["exp_avg_sq"] = (backend.xp.zeros_like(p) for _ in range(2))
         state["step"] += 1
         t = int(state["step"])
         # lr·m̂/(√v̂ + ε) with both bias corrections moved into two numbers, which saves two passes:
         root = math.sqrt(1.0 - beta2**t)
         rate, eps = self.lr * root / (1.0 - beta1**t), self.eps * root
-        scratch = None
-        for p_, g_, m, v in _slices(p, g, state["exp_avg"], state["exp_avg_sq"]):
-            if scratch is None or scratch.shape != p_.shape:
-                scratch = xp.empty_like(p_)
-            m *= beta1
-            m += xp.multiply(g_, 1.0 - beta1, out=scratch)
-            v *= beta2
-            xp.multiply(g_, g_, out=scratch)
-            v += xp.multiply(scratch, 1.0 - beta2, out=scratch)
-            xp.sqrt(v, out=scratch)
-            scratch += eps
-            xp.divide(m, scratch, out=scratch)
-            p_ -= xp.multiply(scratch, rate, out=scratch)
+        numbers = (beta1, 1.0 - beta1, beta2, 1.0 - beta2, rate, eps)
+        fused.adam(g, *numbers, out=(p, state["exp_avg"], state["exp_avg_sq"]))

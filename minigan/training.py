@@ -138,7 +138,7 @@ class Trainer:
         }
         self.fixed_latents = model.latents(FIXED)
         self.steps_done = 0
-        self._first_bad = backend.xp.asarray(NEVER)
+        self._first_bad = backend.xp.full((), NEVER)
         self._start_epoch()
 
     @property
@@ -221,7 +221,7 @@ class Trainer:
             )
         self.fixed_latents = Tensor(backend.asarray(tensors["fixed_latents"]))
         self.steps_done = int(info["steps_done"])
-        self._first_bad = backend.xp.asarray(NEVER)
+        self._first_bad = backend.xp.full((), NEVER)
         backend.set_rng_state(info["rng"])
         self._start_epoch()
 

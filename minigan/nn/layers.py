@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from minigan import backend
@@ -158,9 +160,12 @@ class BatchNorm1d(Module):
         self.running_var = Tensor(backend.xp.ones(num_features, "float32"))
 
     def forward(self, x: Tensor) -> Tensor:
+        return self._activated(1.0, x)
+
+    def _activated(self, slope: float, x: Tensor) -> Tensor:
         if x.ndim != self.ndim:
             raise ValueError(f"{type(self).__name__}: expected {self.ndim} axes, got x {x.shape}")
-        return F.batch_norm(
+        return F.batch_norm_activated(
             x,
             self.weight,
             self.bias,
@@ -169,7 +174,16 @@ class BatchNorm1d(Module):
             self.training,
             self.momentum,
             self.eps,
+            slope=slope,
         )
+
+    def with_next(self, following: Module) -> Callable[[Tensor], Tensor] | None:
+        """Batch norm and a ReLU or LeakyReLU behind it are one pass."""
+        slopes = {ReLU: lambda: 0.0, LeakyReLU: lambda: following.negative_slope}
+        if type(self) not in (BatchNorm1d, BatchNorm2d) or type(following) not in slopes:
+            return None
+        slope = slopes[type(following)]()
+        return partial(self._activated, slope) if 0.0 <= slope < 1.0 else None
 
     def extra_repr(self) -> str:
         return f"{self.weight.size}, momentum={self.momentum}, eps={self.eps}"

@@ -7,11 +7,13 @@ list of Modules is walked into, and names are the attribute path, "0.weight", as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy
 
+from minigan import backend
 from minigan.autograd import Tensor
 
 
@@ -24,6 +26,7 @@ class Parameter(Tensor):
         super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad=True)
         if isinstance(data, Tensor):
             self._stamp = data._stamp  # the same memory
+        backend.parameters[id(self)] = self  # so that a switch of backends can refuse to strand it
 
 
 class Module:
@@ -46,6 +49,10 @@ class Module:
 
     def __call__(self, *inputs: Any) -> Any:
         return self.forward(*inputs)
+
+    def with_next(self, following: Module) -> Callable[[Any], Any] | None:
+        """What computes this module and the ``following`` one of a Sequential in one pass, if any."""
+        return None
 
     def _members(self) -> Iterator[tuple[str, Any]]:
         """Attributes that are Tensors or Modules; a list's entries are named list.0, list.1."""
@@ -205,8 +212,14 @@ class Sequential(Module):
             setattr(self, str(i), module)
 
     def forward(self, x: Any) -> Any:
-        for module in self.children():
-            x = module(x)
+        modules = deque(self.children())
+        while modules:
+            module = modules.popleft()
+            if modules and (both := module.with_next(modules[0])) is not None:
+                modules.popleft()
+                x = both(x)
+            else:
+                x = module(x)
         return x
 
     def __iter__(self) -> Iterator[Module]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy
 
-from minigan import backend
+from minigan import backend, fused
 from minigan.autograd import Operand, Tensor, as_tensor, is_recording, record
 from minigan.ops.shape import broadcast_to, to
 
@@ -21,13 +21,21 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _pair(op: str, x: Operand, y: Operand) -> tuple[Tensor, Tensor]:
-    """Both operands as Tensors of one dtype, broadcast to one shape where a gradient needs it."""
+#: What may meet a Tensor as a number, in the Tensor's dtype.
+NUMBERS = (bool, int, float, numpy.bool, numpy.integer, numpy.floating)
+
+
+def _pair(op: str, x: Operand, y: Operand) -> tuple[Operand, Operand]:
+    """Both operands as Tensors of one dtype, broadcast to one shape where a gradient needs it.
+
+    One of them may be a number and stays one: array libraries take it as it is, without an array.
+    """
     if not isinstance(x, Tensor):
-        y = as_tensor(y)
-        x, y = _meet(x, y)
-    elif not isinstance(y, Tensor):
         y, x = _meet(y, x)
+    elif not isinstance(y, Tensor):
+        x, y = _meet(x, y)
+    if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
+        return x, y
     if x.data.dtype != y.data.dtype:
         raise TypeError(
             f"{op}: operands of two dtypes, {x.dtype} {x.shape} and {y.dtype} {y.shape}; "
@@ -46,15 +54,28 @@ def _pair(op: str, x: Operand, y: Operand) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def _meet(other: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    """A non-Tensor as the other operand of ``x``: numbers take its dtype, arrays keep theirs."""
-    if not isinstance(other, (bool, int, float, numpy.generic)):
-        return as_tensor(other), x
-    if x.dtype.kind != "f" and isinstance(other, (float, numpy.floating)):
+def _meet(x: Operand, other: Operand) -> tuple[Tensor, Operand]:
+    """``x`` as a Tensor and what it meets: arrays keep their dtype, numbers take that of x."""
+    x = as_tensor(x)
+    if not isinstance(other, NUMBERS):
+        return x, as_tensor(other)
+    if isinstance(other, numpy.generic):
+        other = other.item()
+    if x.dtype.kind != "f" and isinstance(other, float):
         x = to(x, "float32")
-    if x.dtype.kind in "bu" and not isinstance(other, (bool, numpy.bool)):
+    if x.dtype.kind in "bu" and not isinstance(other, bool):
         x = to(x, "int64")  # −1 is no uint8, and 2 is no bool
-    return Tensor(backend.xp.asarray(other, dtype=x.dtype)), x
+    return x, other
+
+
+def _raw(x: Operand) -> Any:
+    """The operand as the array library takes it."""
+    return x.data if isinstance(x, Tensor) else x
+
+
+def _dtype(x: Operand, y: Operand) -> Any:
+    """That of a :func:`_pair`."""
+    return x.dtype if isinstance(x, Tensor) else y.dtype
 
 
 def _float(op: str, x: Operand) -> Tensor:
@@ -68,28 +89,27 @@ def _float(op: str, x: Operand) -> Tensor:
 def add(x: Operand, y: Operand) -> Tensor:
     """z = x + y.  x̄ = ḡ, ȳ = ḡ."""
     x, y = _pair("add", x, y)
-    return record(backend.xp.add(x.data, y.data), (x, lambda g: g), (y, lambda g: g))
+    return record(backend.xp.add(_raw(x), _raw(y)), (x, lambda g: g), (y, lambda g: g))
 
 
 def sub(x: Operand, y: Operand) -> Tensor:
     """z = x − y.  x̄ = ḡ, ȳ = −ḡ."""
     x, y = _pair("sub", x, y)
-    return record(backend.xp.subtract(x.data, y.data), (x, lambda g: g), (y, lambda g: -g))
+    return record(backend.xp.subtract(_raw(x), _raw(y)), (x, lambda g: g), (y, lambda g: -g))
 
 
 def mul(x: Operand, y: Operand) -> Tensor:
     """z = x · y.  x̄ = ḡ·y, ȳ = ḡ·x."""
     x, y = _pair("mul", x, y)
-    return record(backend.xp.multiply(x.data, y.data), (x, lambda g: g * y), (y, lambda g: g * x))
+    return record(backend.xp.multiply(_raw(x), _raw(y)), (x, lambda g: g * y), (y, lambda g: g * x))
 
 
 def div(x: Operand, y: Operand) -> Tensor:
     """z = x / y.  x̄ = ḡ/y, ȳ = −ḡ·z/y. Integers are divided in float32."""
     x, y = _pair("div", x, y)
-    if x.dtype.kind != "f":
-        x, y = to(x, "float32"), to(y, "float32")
+    dtype = None if _dtype(x, y).kind == "f" else "float32"
     return record(
-        backend.xp.divide(x.data, y.data),
+        backend.xp.divide(_raw(x), _raw(y), dtype=dtype),
         (x, lambda g: g / y),
         (y, lambda g, z: -g * z / y),
     )
@@ -172,17 +192,16 @@ def log_sigmoid(x: Operand) -> Tensor:
 def relu(x: Operand) -> Tensor:
     """z = max(x, 0).  x̄ = ḡ where x > 0, else 0 (at x = 0 too, as in PyTorch)."""
     x = _float("relu", x)
-    return record(backend.xp.maximum(x.data, 0), (x, lambda g: _gate(g, x, 0.0)))
+    return record(backend.xp.maximum(x.data, 0), (x, lambda g: gate(g, x, 0.0)))
 
 
-def _gate(g: Tensor, x: Tensor, slope: float) -> Tensor:
-    """g where x > 0, else slope·g: linear in g and its own adjoint. (``where`` is much slower.)"""
-    value = (x.data > 0).astype(x.dtype)
+def gate(g: Tensor, x: Tensor, slope: float) -> Tensor:
+    """g where x > 0, else slope·g: linear in g and its own adjoint."""
     if slope:
-        value *= 1.0 - slope
-        value += slope
-    value *= g.data
-    return record(value, (g, lambda h: _gate(h, x, slope)))
+        value = fused.gate(g.data, x.data, slope, 1.0 - slope)
+    else:
+        value = fused.gate_relu(g.data, x.data)
+    return record(value, (g, lambda h: gate(h, x, slope)))
 
 
 def leaky_relu(x: Operand, negative_slope: float = 0.01) -> Tensor:
@@ -191,14 +210,14 @@ def leaky_relu(x: Operand, negative_slope: float = 0.01) -> Tensor:
     value = x.data * negative_slope
     pick = backend.xp.maximum if negative_slope <= 1 else backend.xp.minimum
     value = pick(x.data, value, out=value if x.ndim else None)  # 0-d: a scalar, no array
-    return record(value, (x, lambda g: _gate(g, x, negative_slope)))
+    return record(value, (x, lambda g: gate(g, x, negative_slope)))
 
 
 def maximum(x: Operand, y: Operand) -> Tensor:
     """z = max(x, y).  ḡ goes to the larger one, half to each where they are equal."""
     x, y = _pair("maximum", x, y)
     return record(
-        backend.xp.maximum(x.data, y.data),
+        backend.xp.maximum(_raw(x), _raw(y)),
         (x, lambda g: g * _larger(x, y)),
         (y, lambda g: g * _larger(y, x)),
     )
@@ -208,16 +227,16 @@ def minimum(x: Operand, y: Operand) -> Tensor:
     """z = min(x, y).  ḡ goes to the smaller one, half to each where they are equal."""
     x, y = _pair("minimum", x, y)
     return record(
-        backend.xp.minimum(x.data, y.data),
+        backend.xp.minimum(_raw(x), _raw(y)),
         (x, lambda g: g * _larger(y, x)),
         (y, lambda g: g * _larger(x, y)),
     )
 
 
-def _larger(x: Tensor, y: Tensor) -> Tensor:
+def _larger(x: Operand, y: Operand) -> Tensor:
     """1 where x > y, ½ where x = y, 0 where x < y."""
-    larger = (x.data > y.data).astype(x.dtype)
-    return Tensor(larger + (x.data == y.data) * larger.dtype.type(0.5))
+    a, b, dtype = _raw(x), _raw(y), _dtype(x, y)
+    return Tensor((a > b).astype(dtype) + (a == b).astype(dtype) * 0.5)
 
 
 def clip(x: Operand, low: float, high: float) -> Tensor:
@@ -240,10 +259,11 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     if condition.dtype.kind != "b":
         raise TypeError(f"where: the condition must be boolean, got {condition.dtype}")
     x, y = _pair("where", x, y)
-    shape = numpy.broadcast_shapes(condition.shape, x.shape, y.shape)
-    x, y = broadcast_to(x, shape), broadcast_to(y, shape)
+    tensors = [t for t in (condition, x, y) if isinstance(t, Tensor)]
+    shape = numpy.broadcast_shapes(*(t.shape for t in tensors))
+    x, y = (broadcast_to(t, shape) if isinstance(t, Tensor) else t for t in (x, y))
     return record(
-        backend.xp.where(condition.data, x.data, y.data),
+        backend.xp.where(condition.data, _raw(x), _raw(y)),
         (x, lambda g: g * to(condition, g.dtype)),
         (y, lambda g: g * (1.0 - to(condition, g.dtype))),
     )
@@ -252,4 +272,4 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
 def compare(ufunc: str, x: Tensor, y: Operand) -> Tensor:
     """A boolean Tensor without gradient; ``ufunc`` is NumPy's name of the comparison."""
     x, y = _pair(ufunc, x, y)
-    return record(getattr(backend.xp, ufunc)(x.data, y.data))
+    return record(getattr(backend.xp, ufunc)(_raw(x), _raw(y)))

@@ -17,7 +17,7 @@ import minigan
 PACKAGE = Path(minigan.__file__).parent
 LAYERS = [
     ["backend"],
-    ["autograd"],
+    ["autograd", "fused"],
     ["ops", "ops.*", "functional"],
     ["gradcheck", "nn", "nn.*"],
     ["losses", "optim"],
