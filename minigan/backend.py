@@ -46,11 +46,15 @@ def _import_cupy() -> Any:
         devices = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise BackendError(
-            f"backend 'cupy': no usable NVIDIA driver or device ({error}). "
-            "Check that nvidia-smi lists a GPU; without one use --backend numpy"
+            f"backend 'cupy': no usable NVIDIA driver or GPU ({error}). Install NVIDIA's driver, "
+            "from 525 on for minigan[cuda12] and 580 for [cuda13], until nvidia-smi lists the GPU; "
+            "without a GPU, use the backend 'numpy'"
         ) from error
     if devices == 0:
-        raise BackendError("backend 'cupy': the driver lists no device; use --backend numpy")
+        raise BackendError(
+            "backend 'cupy': the NVIDIA driver finds no GPU. Check that nvidia-smi lists one and "
+            "that CUDA_VISIBLE_DEVICES does not hide it; without a GPU, use the backend 'numpy'"
+        )
     try:
         one = cupy.ones((2, 2), dtype=cupy.float32)
         float(((one + one) @ one)[0, 0])
@@ -120,16 +124,15 @@ parameters: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary(
 def _refuse_to_strand(other: Any) -> None:
     """BackendError if there are parameters whose arrays are not ``other``'s."""
 
-    def stranded() -> list[Any]:
-        alive = list(parameters.values())
-        return [p for p in alive if not isinstance(p.data, other.ndarray)]
+    def stranded() -> list[tuple[int, ...]]:  # shapes: the error must not keep the arrays alive
+        return [p.shape for p in parameters.values() if not isinstance(p.data, other.ndarray)]
 
     if stranded():
         gc.collect()  # models that nothing but a cycle holds do not count
     if left := stranded():
         raise BackendError(
             f"cannot switch to backend {name_of(other)!r}: {len(left)} parameters live on "
-            f"{name()!r}, the first of shape {left[0].shape}; choose the backend before building "
+            f"{name()!r}, the first of shape {left[0]}; choose the backend before building "
             "models, or delete them first (their state_dict() can be saved and loaded)"
         )
 

@@ -2,7 +2,8 @@
 
 Each library runs in a process of its own with the same number of threads, and all take turns: a few
 repetitions here, the same there, again. A round of turns gives one ratio minigan/other, and what is
-reported is the median over the rounds, so that a slow moment of the machine meets all of them.
+reported is the median over the rounds, so that a slow moment of the machine meets all of them. On a
+GPU the clock stops when it has finished; memory and the parts of a step are measured on NumPy only.
 
 A training step is D's and G's: forward, backward and Adam, from the same weights, on the same new
 batch of 128 digits and the same fresh latents in every library. (Noise in place of digits is no
@@ -139,7 +140,7 @@ def _minigan_step(model: str) -> Task:
     adam_d = mg.optim.Adam(d.parameters(), **ADAM)
 
     def step() -> Any:
-        real, z_d, z_g = (mg.Tensor(array) for array in draw())
+        real, z_d, z_g = (mg.Tensor(backend.asarray(array)) for array in draw())
         measured = discriminator_step(*players, adam_d, real, z_d)
         return measured["d_loss"], generator_step(*players, adam_g, z_g)["g_loss"]
 
@@ -150,7 +151,7 @@ def _minigan_conv(what: str) -> Task:
     import minigan as mg
     from minigan.ops import conv
 
-    x, w, y = (mg.Tensor(array) for array in _middle_layer())
+    x, w, y = (mg.Tensor(backend.asarray(array)) for array in _middle_layer())
     return {
         "forward": lambda: conv.conv2d(x, w, None, 2, 1),
         "input": lambda: conv.conv_transpose2d(y, w, None, 2, 1),  # the same kernel here
@@ -169,11 +170,17 @@ def _minigan_chain() -> Task:
 # --- PyTorch --------------------------------------------------------------------------------------
 
 
+def _pytorch_device() -> str:
+    """Where minigan computes, if this build of PyTorch can."""
+    torch: Any = importlib.import_module("torch")
+    return "cuda" if backend.on_gpu() and torch.cuda.is_available() else "cpu"
+
+
 def _pytorch_step(model: str) -> Task:
     import torch
     from torch.nn.functional import softplus
 
-    g, d = _nets(torch.nn, model)
+    g, d = (player.to(_pytorch_device()) for player in _nets(torch.nn, model))
     for twin, ours in zip((g, d), _players(model), strict=True):
         state = {name: torch.from_numpy(value.numpy()) for name, value in ours.state_dict().items()}
         twin.load_state_dict(state, strict=False)  # batch norm has a num_batches_tracked besides
@@ -181,7 +188,7 @@ def _pytorch_step(model: str) -> Task:
     adam_g, adam_d = (torch.optim.Adam(p, **ADAM) for p in (of_g, d.parameters()))
 
     def step() -> Any:
-        real, z_d, z_g = (torch.from_numpy(array) for array in draw())
+        real, z_d, z_g = (torch.from_numpy(array).to(_pytorch_device()) for array in draw())
         with torch.no_grad():
             fake = g(z_d)
         real_logits, fake_logits = d(real), d(fake)
@@ -205,7 +212,8 @@ def _pytorch_conv(what: str) -> Task:
     import torch
     from torch.nn import functional, grad
 
-    x, w, y = (torch.from_numpy(array).contiguous() for array in _middle_layer())
+    device = _pytorch_device()
+    x, w, y = (torch.from_numpy(array).contiguous().to(device) for array in _middle_layer())
     return {
         "forward": lambda: functional.conv2d(x, w, None, 2, 1),
         "input": lambda: grad.conv2d_input(x.shape, w, y, 2, 1),
@@ -217,7 +225,7 @@ def _pytorch_conv(what: str) -> Task:
 def _pytorch_chain() -> Task:
     import torch
 
-    x = torch.tensor(1.0, requires_grad=True)
+    x = torch.tensor(1.0, requires_grad=True, device=_pytorch_device())
     return lambda: torch.autograd.grad(_chain(x), x)
 
 
@@ -358,6 +366,15 @@ def _load(library: str, threads: int) -> None:
         module.set_num_threads(threads)
 
 
+def _wait(library: str) -> None:
+    """Until the GPU has done what it was asked to, if there is one in use."""
+    if library == "minigan" and backend.on_gpu():
+        backend.xp.cuda.Device().synchronize()
+    elif library == "pytorch" and _pytorch_device() == "cuda":
+        module: Any = importlib.import_module("torch")
+        module.cuda.synchronize()
+
+
 def _serve(library: str, make: Callable[[], Task], threads: int, pipe: Connection) -> None:
     """In a process of its own: build a task, then time it n times whenever n arrives."""
     _load(library, threads)
@@ -365,10 +382,12 @@ def _serve(library: str, make: Callable[[], Task], threads: int, pipe: Connectio
     while n:
         time.sleep(PAUSE)
         task()
+        _wait(library)
         seconds, busy = [], time.process_time()
         for _ in range(n):
             start = time.perf_counter()
             task()
+            _wait(library)
             seconds.append(time.perf_counter() - start)
         busy = (time.process_time() - busy) / sum(seconds)
         pipe.send((statistics.median(seconds), busy))
@@ -430,13 +449,16 @@ def _apart(function: Callable[..., Any], *args: Any) -> Any:
 def _about(library: str, threads: int) -> str:
     """In a process of its own: a library's version and threads; raises if it does not work here."""
     _load(library, threads)
+    if library == "minigan" and backend.on_gpu():
+        name = backend.xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
+        return f"minigan: cupy {backend.xp.__version__} on {name}"
     if library == "minigan":
         blas = numpy.show_config("dicts")["Build Dependencies"]["blas"]["name"]
         return f"minigan: numpy {numpy.__version__}, {blas}, {threads} threads in products, else 1"
     head = f"{library} {version(LIBRARIES[library])}: "
     if library == "pytorch":
         torch: Any = importlib.import_module("torch")
-        return f"{head}{torch.get_num_threads()} threads"
+        return f"{head}{_pytorch_device()}, {torch.get_num_threads()} threads"
     if library == "autograd":
         return f"{head}the same NumPy, {threads} threads in products, else 1"
     tinygrad: Any = importlib.import_module("tinygrad")
@@ -474,6 +496,7 @@ OPTIMISER, ENGINE = "optimiser", "engine and the rest"
 PARTS = {
     "backend.py": "",  # the caller's
     "bench.py": "",
+    "fused.py": "",
     "ops/conv.py": PATCHES,
     "ops/": ENTRIES,
     "functional.py": ENTRIES,
@@ -562,7 +585,8 @@ def line(name: str, libraries: list[str], cells: dict[str, str], ratios: dict[st
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the tables, for the array library in use; processes read it from the environment."""
+    os.environ["MINIGAN_BACKEND"] = backend.name()
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     _set_threads(threads)
     about, notes = {}, []
@@ -590,7 +614,7 @@ def main() -> None:
         if name.endswith("step"):
             busy[name] = {k: statistics.median(b for _, b in turns[k]) for k in turns}
         click.echo(line(name, libraries, cells, ratios))
-    for name, _, _, tasks in ROWS if os.name != "nt" else ():
+    for name, _, _, tasks in () if os.name == "nt" or backend.on_gpu() else ROWS:
         peaks = {k: _apart(_memory, k, tasks[k], threads) for k in busy.get(name, ())}
         for i, what in enumerate((f"peak memory, {name}", "  with the library itself")):
             cells = {k: f"{peak[i] / 1e6:.0f} MB" for k, peak in peaks.items()}
@@ -603,7 +627,7 @@ def main() -> None:
         click.echo(f"{text}; busy: {', '.join(kept)}")
     click.echo("".join(f"{note}\n" for note in notes))
 
-    for model in ("mlp", "dcgan"):
+    for model in () if backend.on_gpu() else ("mlp", "dcgan"):
         parts, plain = _apart(where_the_time_goes, model)
         whole = sum(parts.values())
         click.echo(f"Where the time goes in minigan's {model.upper()} step")

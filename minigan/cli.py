@@ -43,6 +43,29 @@ def cli() -> None:
     """
 
 
+def _use_backend(_: click.Context, __: click.Parameter, name: str) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            backend.set_backend(name)
+        except backend.BackendError as error:
+            raise click.UsageError(str(error)) from error
+    for warning in caught:
+        click.echo(f"minigan: {warning.message}", err=True)
+
+
+_backend_option = click.option(
+    "--backend",
+    type=click.Choice(list(backend.LIBRARIES)),
+    envvar="MINIGAN_BACKEND",
+    default="numpy",
+    show_default=True,
+    callback=_use_backend,
+    expose_value=False,
+    help="Where the arrays live.",
+)
+
+
 # --- train ----------------------------------------------------------------------------------------
 
 _at_least_1 = click.IntRange(min=1)
@@ -76,15 +99,7 @@ _at_least_1 = click.IntRange(min=1)
     show_default=True,
     help="Of every random number in the run.",
 )
-@click.option(
-    "--backend",
-    "backend_name",
-    type=click.Choice(["numpy", "cupy", "auto"]),
-    envvar="MINIGAN_BACKEND",
-    default="numpy",
-    show_default=True,
-    help="Where the arrays live.",
-)
+@_backend_option
 @click.option("--out", type=click.Path(path_type=Path), help="The run's directory. [runs/MODEL]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, from its checkpoint.")
 @click.pass_context
@@ -98,7 +113,6 @@ def train(
     batch_size: int | None,
     lr: float | None,
     seed: int,
-    backend_name: str,
     out: Path | None,
     resume: bool,
 ) -> None:
@@ -122,7 +136,6 @@ def train(
     if epochs is None and steps is None:
         asked["epochs"] = defaults["epochs"]
     out = out or Path("runs") / model
-    _use_backend(backend_name)
 
     run = Run.open(out) if resume else None
     if run is not None:
@@ -198,17 +211,6 @@ def _create_run(out: Path, asked: dict[str, Any], fingerprint: str, n_images: in
         raise click.UsageError(
             f"{error}; choose another --out, or go on with it by --resume"
         ) from error
-
-
-def _use_backend(name: str) -> None:
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            backend.set_backend(name)
-    except RuntimeError as error:
-        raise click.UsageError(str(error)) from error
-    for warning in caught:
-        click.echo(f"minigan: {warning.message}", err=True)
 
 
 def _merge_into(run: Run, asked: dict[str, Any], context: click.Context) -> None:
@@ -304,6 +306,7 @@ def _title(run: Run) -> str:
 @click.option(
     "--feature-maps", is_flag=True, help="Draw one digit's way through the layers of both players."
 )
+@_backend_option
 def sample(
     run_path: Path, n: int, seed: int, out: Path, interpolate: bool, feature_maps: bool
 ) -> None:
@@ -385,6 +388,7 @@ def data_fetch(name: str) -> None:
 
 
 @cli.command()
+@_backend_option
 def bench() -> None:
     """Time this machine's training steps, against what else is installed."""
     from minigan import bench as benchmark

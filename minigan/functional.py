@@ -38,7 +38,7 @@ def embedding(indices: Any, weight: Tensor) -> Tensor:
 
 
 def _indices(what: str, values: Any, n: int) -> Tensor:
-    """Integers in 0..n−1 as a Tensor. They are checked on the host, for which a Tensor's are fetched."""
+    """Integers in 0..n−1 as a Tensor; checked on the host, to which a Tensor's are copied."""
     host = numpy.asarray(values.numpy() if isinstance(values, Tensor) else values)
     if host.dtype.kind not in "iu":
         raise TypeError(f"{what} must be integers, got {host.dtype}")
@@ -193,7 +193,7 @@ def batch_norm_activated(
         if running is not None:
             fused.move(new, 1.0 - momentum, momentum, out=(running.data,))
             running.mark_written()
-    s = 1.0 / backend.xp.sqrt(variance + eps)
+    s = fused.inverse_deviation(variance, eps)
     both = {1.0: fused.normalise, 0.0: fused.normalise_relu}.get(slope, fused.normalise_leaky)
     x_hat, z = both(x.data, mu, s, weight.data, bias.data, slope)
     y = affine(standardise(x, x_hat, s), weight, bias, value=z)

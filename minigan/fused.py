@@ -5,16 +5,19 @@ parameter. Here its whole step is one text, which is C++ and Python at once:
 
     m *= beta1; m += g * rest1; v *= beta2; v += g * g * rest2; p -= m / (sqrt(v) + eps) * rate
 
-CuPy compiles it into one kernel. NumPy runs it as Python, over slices so short that what it reads
-again and again stays in the processor's cache. In a text, a name is an entry (in Python, a slice of
-them); T is the arrays' type, so T(x > 0) is 1 or 0; an output may be read, and written part by part.
+CuPy compiles it into one kernel. For NumPy it becomes a list of calls, which :class:`Formula` goes
+through for one slice of the arrays after another, so short that whatever is read again is still in
+the processor's cache. In a text, a name stands for an entry, an output may be read as well as
+written, and T is the arrays' type: T(x > 0) is 1 or 0.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy
@@ -22,8 +25,68 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 
-#: C++'s names in formulas, and NumPy's functions for them.
-FUNCTIONS = {"sqrt": numpy.sqrt, "max": numpy.maximum}
+#: What formulas are made of, in Python's grammar and under C++'s names, and NumPy's names for it.
+OPERATORS = {
+    ast.Add: "add",
+    ast.Sub: "subtract",
+    ast.Mult: "multiply",
+    ast.Div: "divide",
+    ast.USub: "negative",
+}
+FUNCTIONS = {
+    "abs": "abs",
+    "exp": "exp",
+    "log1p": "log1p",
+    "max": "maximum",
+    "min": "minimum",
+    "sqrt": "sqrt",
+}
+UFUNCS = {
+    name: getattr(numpy, name) for name in (*OPERATORS.values(), *FUNCTIONS.values(), "greater")
+}
+
+
+def calls(text: str) -> list[str]:
+    """The formula as calls of NumPy, each with the array that it overwrites.
+
+    What has no name in the formula goes there too as far as that can be, or else to scratch arrays.
+
+    >>> calls("m += g * rest")
+    ['multiply(g, rest, out=_1)', 'add(m, _1, out=m)']
+    """
+    found: list[str] = []
+
+    def evaluate(node: Any, into: str, depth: int = 0) -> str:
+        """Append what computes the node; return where it is then: a name or a number."""
+        match node:
+            case ast.Name() | ast.Constant():
+                return ast.unparse(node)
+            case ast.Call(func=ast.Name(id="T"), args=[ast.Constant() as number]):
+                return ast.unparse(number)
+            case ast.Call(func=ast.Name(id="T"), args=[ast.Compare(left=x, ops=[ast.Gt()])]):
+                found.append(f"{into}[...] = greater({ast.unparse(x)}, 0)")
+                return into
+            case ast.Call(func=ast.Name(id=function)):
+                ufunc, parts = FUNCTIONS[function], node.args
+            case ast.UnaryOp():
+                ufunc, parts = OPERATORS[type(node.op)], [node.operand]
+            case ast.BinOp():
+                ufunc, parts = OPERATORS[type(node.op)], [node.left, node.right]
+        busy = into in {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        operands = [
+            evaluate(part, f"_{depth + i}" if i or busy else into, depth + i)
+            for i, part in enumerate(parts)
+        ]
+        found.append(f"{ufunc}({', '.join(operands)}, out={into})")
+        return into
+
+    for statement in ast.parse(text.replace("; ", "\n")).body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=target)]):
+                evaluate(statement.value, target)
+            case ast.AugAssign(target=ast.Name(id=target)):
+                evaluate(ast.BinOp(statement.target, statement.op, statement.value), target)
+    return found
 
 
 class Formula:
@@ -35,19 +98,24 @@ class Formula:
         text: statements that are both C++ and Python, divided by "; ".
     """
 
+    in_numpy: Callable[..., None]
+
     def __init__(self, name: str, inputs: str, outputs: str, text: str):
         self.name, self.text = name, text
         self.inputs, self.outputs = inputs.split(", "), outputs.split(", ")
-        self._python = compile(text.replace("; ", "\n"), name, "exec")
+        body = "\n    ".join(calls(text))
+        self._scratch = sorted(set(re.findall(r"\b_\d\b", body)))
+        arguments = ", ".join([*self.inputs, *self.outputs, *self._scratch])
+        exec(f"def in_numpy({arguments}):\n    {body}", UFUNCS, vars(self))
 
-    def __call__(self, *inputs: Array | float, out: tuple[Array, ...] = ()) -> Any:
+    def __call__(self, *inputs: Any, out: tuple[Array, ...] = ()) -> Any:
         """The outputs: ``out``, overwritten, or new arrays like the first input.
 
         The first input is an array; others are arrays of its shape, numbers or, if it is a matrix
         (M, C), vectors (C,).
         """
         xp, first = backend.xp, inputs[0]
-        if hasattr(xp, "ElementwiseKernel"):
+        if xp.ndarray is not numpy.ndarray:
             out = out or tuple(xp.empty_like(first) for _ in self.outputs)
             self.kernel(xp)(*inputs, *out)
         else:
@@ -55,7 +123,7 @@ class Formula:
             wide = side_by_side(*inputs) if vectors else inputs
             written = out or tuple(xp.empty_like(wide[0]) for _ in self.outputs)
             for parts in slices(*wide, *written):
-                self._run(parts)
+                self.in_numpy(*parts, *(numpy.empty_like(parts[0]) for _ in self._scratch))
             out = out or tuple(z.reshape(first.shape) for z in written)
         return out[0] if len(out) == 1 else out
 
@@ -65,33 +133,27 @@ class Formula:
         inputs, outputs = (", ".join(f"T {n}" for n in ns) for ns in (self.inputs, self.outputs))
         return xp.ElementwiseKernel(inputs, outputs, self.text, self.name)
 
-    def _run(self, parts: list[Any]) -> None:
-        values = dict(zip(self.inputs + self.outputs, parts, strict=True))
-        exec(self._python, {**FUNCTIONS, "T": parts[0].dtype.type}, values)
-        for name, target in zip(self.outputs, parts[len(self.inputs) :], strict=True):
-            if values[name] is not target:
-                target[...] = values[name]
-
 
 def column_sums(*operands: Array, of: Formula | None = None) -> Array:
     """Σ over the rows of a matrix (M, C), or of a formula's output: (C,)."""
-    xp, c, total = backend.xp, operands[0].shape[1], None
-    for parts in slices(*side_by_side(*operands)):
+    c, wide = operands[0].shape[1], side_by_side(*operands)
+    total = backend.xp.zeros(wide[0].shape[1], wide[0].dtype)
+    for parts in slices(*wide):
         rows = of(*parts) if of else parts[0]
-        part = xp.ones(len(rows), rows.dtype) @ rows  # a product: the fastest sum
-        total = part if total is None else total + part
+        total += backend.xp.ones(len(rows), rows.dtype) @ rows  # a product: the fastest sum
     return total if len(total) == c else total.reshape(-1, c).sum(axis=0)
 
 
 def slices(*operands: Any) -> Iterator[list[Any]]:
     """The operands for a few rows of the first at a time; those with fewer axes are not cut."""
-    first = operands[0]
-    if not first.ndim:
+    axes = operands[0].ndim
+    whole = [getattr(a, "ndim", 0) == axes for a in operands]
+    if not axes:
         yield list(operands)
         return
-    # Several arrays share the cache, and a core's own is smaller.
-    for s in backend.batches(len(first), 8 * math.prod(first.shape[1:])):
-        yield [a[s] if getattr(a, "ndim", 0) == first.ndim else a for a in operands]
+    a_row_of_all = math.prod(operands[0].shape[1:]) * (sum(whole) + 1)  # 1 for what is computed
+    for s in backend.batches(len(operands[0]), a_row_of_all):
+        yield [a[s] if cut else a for a, cut in zip(operands, whole, strict=True)]
 
 
 def side_by_side(*operands: Any) -> list[Any]:
@@ -136,8 +198,11 @@ project = Formula(
 )
 affine = Formula("affine", "x, w, b", "z", "z = x * w + b")
 scale = Formula("scale", "x, w", "z", "z = x * w")
+inverse_deviation = Formula("inverse_deviation", "x, eps", "s", "s = 1 / sqrt(x + eps)")
 squared_deviation = Formula("squared_deviation", "x, mu", "z", "z = x - mu; z *= z")
-move = Formula("move", "new, rest, momentum", "old", "old *= rest; old += new * momentum")
+move = Formula("move", "x, rest, momentum", "mean", "mean *= rest; mean += x * momentum")
 
+sigmoid = Formula("sigmoid", "x", "z", "z = exp(min(x, T(0))) / (exp(-abs(x)) + 1)")
+softplus = Formula("softplus", "x", "z", "z = max(x, T(0)) + log1p(exp(-abs(x)))")
 gate = Formula("gate", "g, x, slope, rest", "z", "z = T(x > 0) * rest + slope; z *= g")
 gate_relu = Formula("gate_relu", "g, x", "z", "z = g * T(x > 0)")

@@ -1,7 +1,7 @@
 """Layer 4: optimisers, in order of increasing memory. Each step's equation stands above its code.
 
-Parameters are large and the arithmetic per entry is small, so a step is bound by memory traffic, and
-on a GPU by launches: every update is one formula of minigan.fused, in place.
+Parameters are large and the arithmetic per entry is small, so a step is bound by memory traffic,
+and on a GPU by launches: every update is one formula of minigan.fused, in place.
 """
 
 from __future__ import annotations

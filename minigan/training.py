@@ -280,7 +280,8 @@ def fit(
             measured = trainer.step()
             done = trainer.steps_done
             epoch_ends = done % per_epoch == 0
-            if trainer.is_logged(done) or done == steps:
+            logged = trainer.is_logged(done) or done == steps
+            if logged:
                 row = trainer.fetch(measured)
                 rows.append(row)
                 bar.set_postfix({k: f"{row[k]:.3f}" for k in ("d_loss", "g_loss")}, refresh=False)
@@ -298,7 +299,8 @@ def fit(
                     on_epoch(done // per_epoch)
                 save()
         if trainer.steps_done > start_step and trainer.steps_done % per_epoch != 0:
-            trainer.fetch(measured)  # a checkpoint must not hold what has diverged
+            if not logged:
+                trainer.fetch(measured)  # a checkpoint must not hold what has diverged
             save()
     return rows
 

@@ -4,8 +4,9 @@ MINIGAN_TIER says how many examples hypothesis draws. The fast and default tiers
 examples every time, so that a commit is judged by its own changes; "all" draws fresh ones.
 
 Every test runs on NumPy and on the stand-in for CuPy of strict_backend.py, and what it fetched from
-one must equal, to the bit, what it fetched from the other. A module that touches no array library,
-or needs processes of its own, says ``ON_THE_HOST = "why"`` and runs once.
+one must equal, to the bit, what it fetched from the other. What is marked ``on_the_host("why")``
+runs once: it touches no array library, or chooses one itself, or starts processes of its own. On a
+machine with a GPU, ``MINIGAN_BACKEND=cupy`` runs the suite on CuPy instead.
 """
 
 import hashlib
@@ -17,11 +18,12 @@ from typing import Any
 import numpy
 import pytest
 from hypothesis import HealthCheck, settings
-from strict_backend import strict
+from libraries import compare, use
 
 from minigan import backend
 
 TIER = os.environ.get("MINIGAN_TIER", "default")
+GPU = os.environ.get("MINIGAN_BACKEND") == "cupy"
 for tier, count in {"fast": 5, "default": 25, "all": 200}.items():
     settings.register_profile(
         tier,
@@ -34,16 +36,16 @@ settings.load_profile(TIER)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    libraries = ["numpy"] if hasattr(metafunc.module, "ON_THE_HOST") else ["numpy", "strict"]
+    once = metafunc.definition.get_closest_marker("on_the_host")
+    libraries = ["numpy"] if once else ["cupy"] if GPU else ["numpy", "strict"]
     metafunc.parametrize("library", libraries, indirect=True)
 
 
 @pytest.fixture(autouse=True)
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the test on one array library, which is what "numpy" means as long as it runs."""
-    chosen = {"numpy": numpy, "strict": strict}[request.param]
-    monkeypatch.setattr(backend, "xp", chosen)
-    monkeypatch.setitem(backend.LIBRARIES, "numpy", lambda: chosen)
+    """Run the test on one array library, and watch what it fetches from there."""
+    use(request.param, monkeypatch)
+    backend.manual_seed(0)  # whatever ran before
     fetched, to_host = hashlib.sha256(), backend.to_host
 
     def watched(array: Any) -> numpy.ndarray:
@@ -62,9 +64,9 @@ FETCHED = pytest.StashKey[Any]()
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     """After a test that passed, compare what it fetched with what it fetched elsewhere."""
     result = yield
-    if TIER != "all":  # there, each run draws examples of its own
+    if TIER != "all" and not GPU:  # with all, each run draws examples of its own
         mine = pyfuncitem.callspec.params["library"]
-        _compare(
+        compare(
             pyfuncitem._request.getfixturevalue("fetched_by_test"),
             pyfuncitem.nodeid,
             mine,
@@ -80,13 +82,3 @@ def fetched_by_test(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "fetched"
     folder.mkdir(exist_ok=True)
     return folder
-
-
-def _compare(folder: Path, test: str, mine: str, digest: str) -> None:
-    """Leave what was fetched for the test on the other library, and compare if that has run."""
-    other = {"numpy": "strict", "strict": "numpy"}[mine]
-    key = hashlib.sha256(test.replace(mine, "").encode()).hexdigest()
-    (folder / f"{key}.{mine}").write_text(digest)
-    theirs = folder / f"{key}.{other}"
-    if theirs.exists() and (text := theirs.read_text()):
-        assert digest == text, f"{test}: other results on {mine} than on {other}"

@@ -30,7 +30,7 @@ def keywords(function: Any) -> list[str]:
 
 
 def names(module: Any) -> dict[str, list[str]]:
-    """Public functions with their keywords; a ufunc that can add up repeated indices ends in "at"."""
+    """Public functions with their keywords; "at" for ufuncs that can add up repeated indices."""
     found = {}
     for name in sorted(n for n in dir(module) if not n.startswith("_")):
         value = getattr(module, name)

@@ -13,12 +13,15 @@ real CuPy has (cupy_names.json). What crosses between host and device is counted
 Python numbers go into operations as they are and cost nothing; ``asarray(0.5)`` is an upload.
 """
 
+import inspect
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy
+
+from minigan.fused import FUNCTIONS
 
 NAMES = json.loads((Path(__file__).with_name("cupy_names.json")).read_text(encoding="utf-8"))
 VERSION = NAMES["cupy"]
@@ -27,6 +30,8 @@ counts: Counter[str] = Counter()
 
 #: What these take from the host is an upload.
 ENTRANCES = ("array", "asarray")
+#: These take memory and compute nothing.
+FREE = ("empty", "empty_like")
 NUMBERS = bool | int | float
 
 
@@ -90,7 +95,7 @@ def _check_keywords(where: str, name: str, kwargs: Any) -> None:
             raise TypeError(f"CuPy {VERSION}: {where or 'cupy'}.{name} has no keyword {key!r}")
 
 
-class ndarray:  # noqa: N801
+class ndarray:
     """An array on the pretended device."""
 
     __slots__ = ("_host",)
@@ -173,6 +178,8 @@ class ndarray:  # noqa: N801
         if name not in NAMES["ndarray"]:
             raise AttributeError(f"CuPy {VERSION}: an array has no {name!r}")
         method = getattr(self._host, name)
+        if name in ("fill", "partition", "put", "sort"):
+            _writable(self._host)
         return lambda *args, **kwargs: _called("ndarray", name, method, args, kwargs, self)
 
 
@@ -226,6 +233,7 @@ class _Function:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.name in ENTRANCES and not isinstance(args[0], ndarray):
             return _uploaded(self.name, *args, **kwargs)
+        counts["launches"] -= self.name in FREE
         return _called(self.where, self.name, self.function, args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -274,22 +282,14 @@ class ElementwiseKernel:
             if isinstance(values[name], numpy.ndarray):
                 values[name] = values[name].view()
                 values[name].flags.writeable = False
-        exec(self.code, {**C_FUNCTIONS, "T": arrays[0].dtype.type}, values)
+        functions = {name: getattr(numpy, ufunc) for name, ufunc in FUNCTIONS.items()}
+        exec(self.code, {**functions, "T": arrays[0].dtype.type}, values)
         for name, target in targets.items():
             if values[name] is not target:
                 if values[name].dtype != target.dtype:
                     _refused(f"{name} became {values[name].dtype} in a kernel of {target.dtype}")
                 target[...] = values[name]
         counts["launches"] += 1
-
-
-C_FUNCTIONS = {
-    name: getattr(numpy, ufunc)
-    for name, ufunc in {
-        "sqrt": "sqrt", "exp": "exp", "log1p": "log1p", "abs": "abs", "max": "maximum",
-        "min": "minimum",
-    }.items()
-}  # fmt: skip
 
 
 class _Namespace:
@@ -307,8 +307,9 @@ class _Namespace:
             return _Namespace(inner, getattr(self._module, name))
         if name in NAMES[self._where]:
             return _Function(self._where, name, getattr(self._module, name))
-        if not self._where and name in NAMES["values"] and name != "random":
-            return getattr(self._module, name)
+        value = getattr(self._module, name, None)
+        if not self._where and name in NAMES["values"] and not inspect.ismodule(value):
+            return value
         raise AttributeError(f"CuPy {VERSION} has no {inner!r} (or the stand-in does without it)")
 
 

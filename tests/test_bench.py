@@ -11,10 +11,10 @@ from minigan.bench import LIBRARIES, ROWS
 
 STEPS = {"mlp": bench.MLP, "dcgan": bench.DCGAN}
 CASES = [
-    pytest.param(row, library, id=f"{row.name.strip()}, {library}")
+    pytest.param(row, package, id=f"{row.name.strip()}, {package}")
     for row in ROWS
-    for library in row.tasks
-    if library != "tinygrad"  # its compiler takes longer than the rest of this file
+    for package in row.tasks
+    if package != "tinygrad"  # its compiler takes longer than the rest of this file
 ]
 
 
@@ -30,25 +30,25 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bench, name, value)
 
 
-def need(library: str) -> None:
-    if importlib.util.find_spec(LIBRARIES[library]) is None:
-        pytest.skip(f"{library} is not installed")
+def need(package: str) -> None:
+    if importlib.util.find_spec(LIBRARIES[package]) is None:
+        pytest.skip(f"{package} is not installed")
 
 
-@pytest.mark.parametrize(("row", "library"), CASES)
-def test_every_task_can_be_built_and_run(row: bench.Row, library: str) -> None:
-    need(library)
-    task = row.tasks[library]()
+@pytest.mark.parametrize(("row", "package"), CASES)
+def test_every_task_can_be_built_and_run(row: bench.Row, package: str) -> None:
+    need(package)
+    task = row.tasks[package]()
     task()
     task()
 
 
 @pytest.mark.parametrize(
-    ("model", "library"), [("mlp", "pytorch"), ("dcgan", "pytorch"), ("mlp", "autograd")]
+    ("model", "package"), [("mlp", "pytorch"), ("dcgan", "pytorch"), ("mlp", "autograd")]
 )
-def test_other_libraries_take_the_same_step(model: str, library: str) -> None:
-    need(library)
-    ours, theirs = STEPS[model]["minigan"](), STEPS[model][library]()
+def test_other_libraries_take_the_same_step(model: str, package: str) -> None:
+    need(package)
+    ours, theirs = STEPS[model]["minigan"](), STEPS[model][package]()
     for _ in range(3):  # the second and third losses depend on what Adam did before
         expected = [float(loss) for loss in ours()]
         np.testing.assert_allclose([float(loss) for loss in theirs()], expected, rtol=1e-3)
@@ -57,7 +57,7 @@ def test_other_libraries_take_the_same_step(model: str, library: str) -> None:
 @pytest.mark.parametrize("what", bench.CONV)
 def test_convolutions_are_the_same(what: str) -> None:
     need("pytorch")
-    ours, theirs = (bench.CONV[what][library]() for library in ("minigan", "pytorch"))
+    ours, theirs = (bench.CONV[what][package]() for package in ("minigan", "pytorch"))
     np.testing.assert_allclose(ours().numpy(), theirs().numpy(), rtol=1e-4, atol=1e-4)
 
 
@@ -116,6 +116,7 @@ def broken() -> bench.Task:
     raise RuntimeError("this library does not work here")
 
 
+@pytest.mark.on_the_host("starts processes of its own")
 def test_measure_takes_turns_and_leaves_out_what_fails(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

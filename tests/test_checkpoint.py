@@ -100,6 +100,7 @@ print(*names)
 """
 
 
+@pytest.mark.on_the_host("starts processes of its own")
 def test_the_same_content_is_the_same_bytes_in_any_process(tmp_path: Path) -> None:
     orders, files = [], []
     for seed in ("1", "2"):

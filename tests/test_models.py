@@ -14,9 +14,12 @@ from minigan.models.gan import to_pixels, to_tanh_range
 nn = mg.nn
 
 
+States = dict[str, dict[str, np.ndarray]]
+
+
 @pytest.fixture(scope="module", params=[MLPGAN, HalfDCGAN], ids=lambda kind: kind.name)
-def model(request: pytest.FixtureRequest) -> GAN:
-    """A GAN whose running statistics have seen something."""
+def experienced(request: pytest.FixtureRequest) -> tuple[type[GAN], States]:
+    """A kind of GAN, and states of its players whose running statistics have seen something."""
     mg.manual_seed(3)
     gan: GAN = request.param()
     if isinstance(gan, DCGAN):  # its first pictures are nearly grey
@@ -25,6 +28,18 @@ def model(request: pytest.FixtureRequest) -> GAN:
     with mg.no_grad():
         for _ in range(20):
             gan.discriminator(gan.generator(gan.latents(64)))
+    return request.param, {
+        player: {name: value.numpy() for name, value in getattr(gan, player).state_dict().items()}
+        for player in ("generator", "discriminator")
+    }
+
+
+@pytest.fixture
+def model(experienced: tuple[type[GAN], States]) -> GAN:
+    kind, states = experienced
+    gan = kind()
+    for player, state in states.items():
+        getattr(gan, player).load_state_dict(state)
     return gan
 
 

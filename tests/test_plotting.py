@@ -10,6 +10,8 @@ from PIL import Image
 
 from minigan import plotting
 
+pytestmark = pytest.mark.on_the_host("draws pictures, touches no array library")
+
 GAP_GREY = 96
 
 

@@ -13,6 +13,8 @@ from minigan.cli import cli
 from minigan.data import mnist
 
 ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.on_the_host("runs what the README shows as a reader would")
+
 README, MAKEFILE = ROOT / "README.md", ROOT / "Makefile"
 
 

@@ -368,7 +368,7 @@ def test_batch_sizes_that_cannot_be(size: int) -> None:
 TOTAL = 15
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def uninterrupted() -> tuple[dict[str, bytes], list[dict[str, float]], bytes]:
     one = trainer()
     rows = [one.fetch(one.step()) for _ in range(TOTAL)]

@@ -179,11 +179,13 @@ class BatchNorm1d(Module):
 
     def with_next(self, following: Module) -> Callable[[Tensor], Tensor] | None:
         """Batch norm and a ReLU or LeakyReLU behind it are one pass."""
-        slopes = {ReLU: lambda: 0.0, LeakyReLU: lambda: following.negative_slope}
-        if type(self) not in (BatchNorm1d, BatchNorm2d) or type(following) not in slopes:
-            return None
-        slope = slopes[type(following)]()
-        return partial(self._activated, slope) if 0.0 <= slope < 1.0 else None
+        if type(self) not in (BatchNorm1d, BatchNorm2d):
+            return None  # a subclass may do more
+        if type(following) is ReLU:
+            return partial(self._activated, 0.0)
+        if type(following) is LeakyReLU and 0.0 < following.negative_slope < 1.0:
+            return partial(self._activated, following.negative_slope)
+        return None
 
     def extra_repr(self) -> str:
         return f"{self.weight.size}, momentum={self.momentum}, eps={self.eps}"

@@ -51,7 +51,7 @@ class Module:
         return self.forward(*inputs)
 
     def with_next(self, following: Module) -> Callable[[Any], Any] | None:
-        """What computes this module and the ``following`` one of a Sequential in one pass, if any."""
+        """What computes this module and the following one of a Sequential in one pass, or None."""
         return None
 
     def _members(self) -> Iterator[tuple[str, Any]]:

@@ -75,7 +75,7 @@ def _raw(x: Operand) -> Any:
 
 def _dtype(x: Operand, y: Operand) -> Any:
     """That of a :func:`_pair`."""
-    return x.dtype if isinstance(x, Tensor) else y.dtype
+    return next(t.dtype for t in (x, y) if isinstance(t, Tensor))
 
 
 def _float(op: str, x: Operand) -> Tensor:
@@ -171,17 +171,13 @@ def sigmoid(x: Operand) -> Tensor:
     No exponent is positive, so nothing overflows, and the lower tail keeps its relative accuracy.
     """
     x = _float("sigmoid", x)
-    xp = backend.xp
-    value = xp.exp(xp.minimum(x.data, 0)) / (xp.exp(-xp.abs(x.data)) + 1)
-    return record(value, (x, lambda g, z: g * (z * (1.0 - z))))
+    return record(fused.sigmoid(x.data), (x, lambda g, z: g * (z * (1.0 - z))))
 
 
 def softplus(x: Operand) -> Tensor:
     """z = log(1 + eˣ) = max(x, 0) + log1p(e^−|x|), finite for every finite x.  x̄ = ḡ·σ(x)."""
     x = _float("softplus", x)
-    xp = backend.xp
-    value = xp.maximum(x.data, 0) + xp.log1p(xp.exp(-xp.abs(x.data)))
-    return record(value, (x, lambda g: g * sigmoid(x)))
+    return record(fused.softplus(x.data), (x, lambda g: g * sigmoid(x)))
 
 
 def log_sigmoid(x: Operand) -> Tensor:
@@ -261,11 +257,11 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     x, y = _pair("where", x, y)
     tensors = [t for t in (condition, x, y) if isinstance(t, Tensor)]
     shape = numpy.broadcast_shapes(*(t.shape for t in tensors))
-    x, y = (broadcast_to(t, shape) if isinstance(t, Tensor) else t for t in (x, y))
+    both = [broadcast_to(t, shape) if isinstance(t, Tensor) else t for t in (x, y)]
     return record(
-        backend.xp.where(condition.data, _raw(x), _raw(y)),
-        (x, lambda g: g * to(condition, g.dtype)),
-        (y, lambda g: g * (1.0 - to(condition, g.dtype))),
+        backend.xp.where(condition.data, *map(_raw, both)),
+        (both[0], lambda g: g * to(condition, g.dtype)),
+        (both[1], lambda g: g * (1.0 - to(condition, g.dtype))),
     )
 
 

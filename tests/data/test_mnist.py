@@ -25,6 +25,8 @@ from minigan import data
 from minigan.data import download, make_mini, mnist
 from minigan.data.idx import decode, gunzip
 
+pytestmark = pytest.mark.on_the_host("reads files, touches no array library")
+
 MINIGAN_DATA = os.environ.get("MINIGAN_DATA")  # as it was before the tests take it away
 SIZES = {"train": 6, "test": 3}
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from minigan.data import GaussianMixture, grid25, ring8
 
+pytestmark = pytest.mark.on_the_host("draws NumPy arrays, touches no array library")
+
 N = 100_000
 
 

@@ -8,12 +8,14 @@ differences; here are larger shapes, every kind of memory, and what only convolu
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from engine.memory import placed
 from hypothesis import given
 
 import minigan as mg
@@ -43,6 +45,11 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "every second": lambda a: np.repeat(np.repeat(a, 2, axis=-1), 2, axis=1)[:, ::2, :, ::2],
     "inside of a larger one": lambda a: np.pad(a, 1, constant_values=9)[(slice(1, -1),) * 4],
 }
+
+
+def tensor(host: np.ndarray, requires_grad: bool = False) -> Tensor:
+    """Of the same memory layout, which mg.tensor does not promise."""
+    return Tensor(placed(host), requires_grad)
 
 
 @dataclass(frozen=True)
@@ -173,17 +180,17 @@ def test_the_values_are_those_of_the_definition(
         LAYOUTS[kind](g.array(which, rng))
         for kind, which in zip(kinds, OPERANDS[name], strict=True)
     ]
-    before = [a.copy() for a in operands]
-    result, expected = ours(name, g, *map(Tensor, operands)), loops(name, g, *operands)
+    tensors = [tensor(a) for a in operands]
+    result, expected = ours(name, g, *tensors), loops(name, g, *operands)
     assert result.shape == g.shapes[RESULT[name]] and result.dtype == "float64"
     np.testing.assert_allclose(result.numpy(), expected, rtol=1e-12, atol=1e-12)
     if shape := bias_for(name, g):
         bias = rng.standard_normal(shape)
-        with_bias = ours(name, g, *map(Tensor, operands), Tensor(bias)).numpy()
+        with_bias = ours(name, g, *tensors, mg.tensor(bias)).numpy()
         expected = expected + bias.reshape(1, -1, 1, 1)
         np.testing.assert_allclose(with_bias, expected, rtol=1e-12, atol=1e-12)
-    for a, b in zip(operands, before, strict=True):
-        np.testing.assert_array_equal(a, b)
+    for x, before in zip(tensors, operands, strict=True):
+        np.testing.assert_array_equal(x.numpy(), before)
 
 
 @dtypes
@@ -195,7 +202,7 @@ def test_the_three_are_adjoint(dtype: str, g: Geometry, seed: int) -> None:
     arrays = {k: rng.uniform(0.5, 1.5, shape).astype(dtype) for k, shape in g.shapes.items()}
     products = []
     for name, operands in OPERANDS.items():
-        result = ours(name, g, *(Tensor(arrays[k]) for k in operands))
+        result = ours(name, g, *(mg.tensor(arrays[k]) for k in operands))
         assert result.dtype == dtype
         left = arrays[RESULT[name]].astype("float64")
         products.append(float((left * result.numpy().astype("float64")).sum()))
@@ -209,7 +216,7 @@ def test_a_batch_in_slices_is_the_batch_in_one(name: str, g: Geometry, seed: int
     rng = np.random.default_rng(seed)
     operands = [g.array(which, rng) for which in OPERANDS[name]]
     entries = g.c * math.prod(g.kernel) * math.prod(g.out)  # for one picture
-    tensors = [Tensor(a) for a in operands]
+    tensors = [mg.tensor(a) for a in operands]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backend, "CACHED", 10**9)
         assert len(list(backend.batches(g.n, entries))) == 1
@@ -225,7 +232,7 @@ def test_a_batch_in_slices_is_the_batch_in_one(name: str, g: Geometry, seed: int
         parts = [a[i : i + 1] for a in operands]
         if "w" in OPERANDS[name]:
             parts[1] = operands[1]
-        alone.append(ours(name, g, *map(Tensor, parts)).numpy())
+        alone.append(ours(name, g, *map(mg.tensor, parts)).numpy())
     together = sum(alone) if name == "conv2d_weight" else np.concatenate(alone)
     np.testing.assert_allclose(whole, together, rtol=1e-12, atol=1e-12)
 
@@ -242,7 +249,7 @@ def test_dtype_and_memory_of_the_results(
     if biased and (shape := bias_for(name, g)):
         shapes.append(shape)
     leaves = [
-        Tensor(
+        tensor(
             (LAYOUTS[kind] if len(s) == 4 else np.copy)(rng.standard_normal(s).astype(dtype)),
             requires_grad=True,
         )
@@ -254,8 +261,8 @@ def test_dtype_and_memory_of_the_results(
         assert z.data.transpose(0, 2, 3, 1).flags.c_contiguous
     elif g.n == 0:
         assert not z.numpy().any()
-    first = mg.grad(z, leaves, Tensor(np.ones(z.shape, dtype)), create_graph=True)
-    second = mg.grad(first, leaves, [Tensor(np.ones(d.shape, dtype)) for d in first])
+    first = mg.grad(z, leaves, mg.tensor(np.ones(z.shape, dtype)), create_graph=True)
+    second = mg.grad(first, leaves, [mg.tensor(np.ones(d.shape, dtype)) for d in first])
     assert [d.shape for d in first] == [d.shape for d in second] == shapes
     assert {str(d.dtype) for d in (*first, *second)} == {dtype}
 
@@ -274,7 +281,7 @@ def test_sizes(h: int, k: int, s: int, p: int, r: int, axis: int) -> None:
     def along(value: int, other: int) -> Pair:
         return (value, other) if axis == 0 else (other, value)
 
-    x, w = Tensor(np.ones((1, 1, *along(h, 3)))), Tensor(np.ones((1, 1, *along(k, 2))))
+    x, w = t(1, 1, *along(h, 3)), t(1, 1, *along(k, 2))
     stride, padding = along(s, 1), along(p, 0)
     if h + 2 * p >= k:
         there = math.floor((h + 2 * p - k) / s) + 1
@@ -317,13 +324,13 @@ def agree_to_order(
     rng: np.random.Generator,
 ) -> None:
     """Values, then gradients of random projections, with respect to the projections as well."""
-    xs = [Tensor(a, requires_grad=True) for a in inputs]
+    xs = [tensor(a, requires_grad=True) for a in inputs]
     ts = [torch.tensor(a.copy(), requires_grad=True) for a in inputs]
     zs, us = [mine(*xs)], [reference(*ts)]
     for _ in range(order):
         agree_all(zs, us)
         vs = [rng.standard_normal(z.shape) for z in zs]
-        cotangents = [Tensor(v.copy(), requires_grad=True) for v in vs]
+        cotangents = [mg.tensor(v, requires_grad=True) for v in vs]
         torchs = [torch.tensor(v, requires_grad=True) for v in vs]
         live = [i for i, u in enumerate(us) if u.requires_grad]
         zs = list(mg.grad(zs, xs, cotangents, create_graph=True))
@@ -379,13 +386,13 @@ def test_pytorch_agrees_at_the_dcgans_sizes() -> None:
     ):
         assert len(list(backend.batches(100, 16 * 16 * 7 * 7))) > 1
         x, w = (rng.standard_normal(s).astype("f") for s in (shape, (*channels, 4, 4)))
-        xs = [Tensor(a, requires_grad=True) for a in (x, w)]
+        xs = [mg.tensor(a, requires_grad=True) for a in (x, w)]
         ts = [torch.tensor(a, requires_grad=True) for a in (x, w)]
         z, u = getattr(F, name)(*xs, None, 2, 1), getattr(T, name)(*ts, None, 2, 1)
         agree(z, u, 1e-3)
         v = rng.standard_normal(z.shape).astype("f")
         for d, e in zip(
-            mg.grad(z, xs, Tensor(v)), torch.autograd.grad(u, ts, torch.tensor(v)), strict=True
+            mg.grad(z, xs, mg.tensor(v)), torch.autograd.grad(u, ts, torch.tensor(v)), strict=True
         ):
             agree(d, e, 1e-3)
 
@@ -461,17 +468,16 @@ def test_pooling_is_that_of_the_definition(
 ) -> None:
     (shape, params), rng = drawn, np.random.default_rng(seed)
     x = LAYOUTS[kind](ENTRIES[entries](rng, shape))
-    before = x.copy()
-    leaf = Tensor(x, requires_grad=True)
+    leaf = tensor(x, requires_grad=True)
     z = getattr(F, name)(leaf, **params)
     g = rng.standard_normal(z.shape)
-    (x_bar,) = mg.grad(z, leaf, Tensor(g))
+    (x_bar,) = mg.grad(z, leaf, mg.tensor(g))
     expected, expected_bar = pool_loops(name, x, g, params)
     np.testing.assert_allclose(z.numpy(), expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(x_bar.numpy(), expected_bar, rtol=1e-12, atol=1e-12)
-    np.testing.assert_array_equal(x, before)
+    np.testing.assert_array_equal(leaf.numpy(), x)
     assert z.dtype == x_bar.dtype == "float64"
-    narrow = Tensor(x.astype("float32"), requires_grad=True)
+    narrow = tensor(x.astype("float32"), requires_grad=True)
     z = getattr(F, name)(narrow, **params)
     assert z.dtype == mg.grad(z.sum(), narrow)[0].dtype == "float32"
 
@@ -528,18 +534,19 @@ def t(*shape: int, dtype: str = "float64") -> Tensor:
     return mg.tensor(np.ones(shape, dtype))
 
 
-X, W = t(2, 3, 5, 6), t(4, 3, 3, 2)  # (N, C, H, W), (O, C, kh, kw)
-Y = t(2, 4, 3, 5)  # conv2d(X, W)
+# As functions: which library's arrays they are is known when a test runs.
+X, W = partial(t, 2, 3, 5, 6), partial(t, 4, 3, 3, 2)  # (N, C, H, W), (O, C, kh, kw)
+Y = partial(t, 2, 4, 3, 5)  # conv2d(X, W)
 
 MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     # channels
     (
-        lambda: F.conv2d(X, t(4, 2, 3, 2)),
+        lambda: F.conv2d(X(), t(4, 2, 3, 2)),
         ValueError,
         r"^conv2d: x has 3 channels, weight expects 2 \(x \(2, 3, 5, 6\), weight \(4, 2, 3, 2\)\)$",
     ),
     (
-        lambda: F.conv_transpose2d(X, W, t(3)),
+        lambda: F.conv_transpose2d(X(), W(), t(3)),
         ValueError,
         r"^conv_transpose2d: x has 3 channels, weight expects 4 "
         r"\(x \(2, 3, 5, 6\), weight \(4, 3, 3, 2\), bias \(3,\)\)$",
@@ -552,49 +559,57 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     # sizes
     (
-        lambda: F.conv2d(X, t(4, 3, 8, 2), None, 1, 1),
+        lambda: F.conv2d(X(), t(4, 3, 8, 2), None, 1, 1),
         ValueError,
         r"^conv2d: the kernel, \(8, 2\), is larger than x \(2, 3, 5, 6\) with padding \(1, 1\)$",
     ),
-    (lambda: F.conv2d(X, t(4, 3, 2, 7)), ValueError, r"kernel, \(2, 7\), .* padding \(0, 0\)"),
-    (lambda: F.conv2d_weight(X, Y, (6, 2)), ValueError, r"^conv2d_weight: the kernel, \(6, 2\),"),
-    (lambda: F.max_pool2d(X, 6), ValueError, r"^max_pool2d: the kernel, \(6, 6\), is larger"),
-    (lambda: F.avg_pool2d(X, (2, 7)), ValueError, r"^avg_pool2d: the kernel, \(2, 7\), is"),
+    (lambda: F.conv2d(X(), t(4, 3, 2, 7)), ValueError, r"kernel, \(2, 7\), .* padding \(0, 0\)"),
     (
-        lambda: F.conv_transpose2d(Y, W, None, 2, 0, 2),
+        lambda: F.conv2d_weight(X(), Y(), (6, 2)),
+        ValueError,
+        r"^conv2d_weight: the kernel, \(6, 2\),",
+    ),
+    (lambda: F.max_pool2d(X(), 6), ValueError, r"^max_pool2d: the kernel, \(6, 6\), is larger"),
+    (lambda: F.avg_pool2d(X(), (2, 7)), ValueError, r"^avg_pool2d: the kernel, \(2, 7\), is"),
+    (
+        lambda: F.conv_transpose2d(Y(), W(), None, 2, 0, 2),
         ValueError,
         r"^conv_transpose2d: output_padding \(2, 2\) must be smaller than stride \(2, 2\)$",
     ),
     (
-        lambda: F.conv_transpose2d(Y, W, None, (3, 1), 0, (2, 1)),
+        lambda: F.conv_transpose2d(Y(), W(), None, (3, 1), 0, (2, 1)),
         ValueError,
         r"output_padding \(2, 1\) must be smaller than stride \(3, 1\)",
     ),
     (
-        lambda: F.conv_transpose2d(t(2, 4, 1, 5), W, None, 1, (2, 0)),
+        lambda: F.conv_transpose2d(t(2, 4, 1, 5), W(), None, 1, (2, 0)),
         ValueError,
         r"^conv_transpose2d: nothing is left of the result, \(-1, 6\) "
         r"\(x \(2, 4, 1, 5\), weight \(4, 3, 3, 2\), stride \(1, 1\), padding \(2, 0\)\)$",
     ),
     (lambda: F.conv_transpose2d(t(1, 1, 2, 1), t(1, 1, 1, 2), None, 1, 1), ValueError, r"0, 0\) "),
     (
-        lambda: F.conv2d_weight(X, t(2, 4, 3, 4), (3, 2)),
+        lambda: F.conv2d_weight(X(), t(2, 4, 3, 4), (3, 2)),
         ValueError,
         r"^conv2d_weight: expected y \(2, 4, 3, 5\) for x \(2, 3, 5, 6\), got \(2, 4, 3, 4\)$",
     ),
-    (lambda: F.conv2d_weight(X, t(1, 4, 3, 5), (3, 2)), ValueError, r"expected y \(2, 4, 3, 5\)"),
-    (lambda: F.conv2d_weight(X, Y, (3, 2), 2), ValueError, r"expected y \(2, 4, 2, 3\)"),
+    (lambda: F.conv2d_weight(X(), t(1, 4, 3, 5), (3, 2)), ValueError, r"expected y \(2, 4, 3, 5\)"),
+    (lambda: F.conv2d_weight(X(), Y(), (3, 2), 2), ValueError, r"expected y \(2, 4, 2, 3\)"),
     # axes
     (
-        lambda: F.conv2d(t(3, 5, 6), W),
+        lambda: F.conv2d(t(3, 5, 6), W()),
         ValueError,
         r"^conv2d: expected x \(N, C, H, W\) and a weight of 4 axes, "
         r"got \(x \(3, 5, 6\), weight \(4, 3, 3, 2\)\)$",
     ),
-    (lambda: F.conv2d(X, t(4, 3)), ValueError, r"conv2d: expected .* weight \(4, 3\)"),
-    (lambda: F.conv_transpose2d(t(4, 5), W), ValueError, r"conv_transpose2d: expected .* \(4, 5\)"),
+    (lambda: F.conv2d(X(), t(4, 3)), ValueError, r"conv2d: expected .* weight \(4, 3\)"),
     (
-        lambda: F.conv2d_weight(X, t(2, 4, 3), (3, 2)),
+        lambda: F.conv_transpose2d(t(4, 5), W()),
+        ValueError,
+        r"conv_transpose2d: expected .* \(4, 5\)",
+    ),
+    (
+        lambda: F.conv2d_weight(X(), t(2, 4, 3), (3, 2)),
         ValueError,
         r"^conv2d_weight: expected x and y of 4 axes, got \(2, 3, 5, 6\) and \(2, 4, 3\)$",
     ),
@@ -606,68 +621,116 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: F.avg_pool2d(t(1, 2, 3, 5, 6), 2), ValueError, r"^avg_pool2d: .* \(1, 2, 3, 5, 6\)$"),
     # bias
     (
-        lambda: F.conv2d(X, W, t(3)),
+        lambda: F.conv2d(X(), W(), t(3)),
         ValueError,
         r"^conv2d: bias must have 4 entries "
         r"\(x \(2, 3, 5, 6\), weight \(4, 3, 3, 2\), bias \(3,\)\)$",
     ),
-    (lambda: F.conv2d(X, W, t(1, 4)), ValueError, r"bias must have 4 entries .* bias \(1, 4\)"),
-    (lambda: F.conv_transpose2d(Y, W, t(4)), ValueError, "conv_transpose2d: bias must have 3 ent"),
+    (lambda: F.conv2d(X(), W(), t(1, 4)), ValueError, r"bias must have 4 entries .* bias \(1, 4\)"),
+    (
+        lambda: F.conv_transpose2d(Y(), W(), t(4)),
+        ValueError,
+        "conv_transpose2d: bias must have 3 ent",
+    ),
     # dtypes
     (
-        lambda: F.conv2d(X, t(4, 3, 3, 2, dtype="float32")),
+        lambda: F.conv2d(X(), t(4, 3, 3, 2, dtype="float32")),
         TypeError,
         r"^conv2d: x is float64 but a parameter is float32 \(x \(2, 3, 5, 6\), weight",
     ),
-    (lambda: F.conv2d(X, W, t(4, dtype="float32")), TypeError, "conv2d: x is float64 but a param"),
     (
-        lambda: F.conv_transpose2d(t(2, 4, 3, 5, dtype="float32"), W),
+        lambda: F.conv2d(X(), W(), t(4, dtype="float32")),
+        TypeError,
+        "conv2d: x is float64 but a param",
+    ),
+    (
+        lambda: F.conv_transpose2d(t(2, 4, 3, 5, dtype="float32"), W()),
         TypeError,
         "conv_transpose2d: x is float32 but a parameter is float64",
     ),
     (
-        lambda: F.conv2d_weight(X, t(2, 4, 3, 5, dtype="float32"), (3, 2)),
+        lambda: F.conv2d_weight(X(), t(2, 4, 3, 5, dtype="float32"), (3, 2)),
         TypeError,
         "^conv2d_weight: x is float64 but y is float32$",
     ),
-    (lambda: nn.Conv2d(3, 4, 2)(X), TypeError, "conv2d: x is float64 but a parameter is float32"),
+    (lambda: nn.Conv2d(3, 4, 2)(X()), TypeError, "conv2d: x is float64 but a parameter is float32"),
     (lambda: F.max_pool2d(t(1, 1, 2, 2, dtype="int64"), 2), ValueError, "max_pool2d: .*got int64"),
     (lambda: F.avg_pool2d(t(1, 1, 2, 2, dtype="uint8"), 2), ValueError, "avg_pool2d: .*got uint8"),
     # strides, paddings, kernels
-    (lambda: F.conv2d(X, W, None, 0), ValueError, "^conv2d: stride must be at least 1, got 0$"),
-    (lambda: F.conv2d(X, W, None, (1, -1)), ValueError, r"stride must .* 1, got \(1, -1\)$"),
-    (lambda: F.conv2d(X, W, None, 1, -1), ValueError, "^conv2d: padding must be at least 0, got"),
-    (lambda: F.conv_transpose2d(Y, W, None, 0), ValueError, "^conv_transpose2d: stride must be at"),
-    (lambda: F.conv_transpose2d(Y, W, None, 1, (0, -2)), ValueError, "^conv_transpose2d: padding "),
+    (lambda: F.conv2d(X(), W(), None, 0), ValueError, "^conv2d: stride must be at least 1, got 0$"),
+    (lambda: F.conv2d(X(), W(), None, (1, -1)), ValueError, r"stride must .* 1, got \(1, -1\)$"),
     (
-        lambda: F.conv_transpose2d(Y, W, None, 1, 0, -1),
+        lambda: F.conv2d(X(), W(), None, 1, -1),
+        ValueError,
+        "^conv2d: padding must be at least 0, got",
+    ),
+    (
+        lambda: F.conv_transpose2d(Y(), W(), None, 0),
+        ValueError,
+        "^conv_transpose2d: stride must be at",
+    ),
+    (
+        lambda: F.conv_transpose2d(Y(), W(), None, 1, (0, -2)),
+        ValueError,
+        "^conv_transpose2d: padding ",
+    ),
+    (
+        lambda: F.conv_transpose2d(Y(), W(), None, 1, 0, -1),
         ValueError,
         "^conv_transpose2d: output_padding must be at least 0, got -1$",
     ),
-    (lambda: F.conv2d_weight(X, Y, (3, 0)), ValueError, r"kernel_size must be at least 1, got \(3"),
-    (lambda: F.conv2d_weight(X, Y, (3, 2), 0), ValueError, "^conv2d_weight: stride must be at lea"),
-    (lambda: F.max_pool2d(X, 0), ValueError, "^max_pool2d: kernel_size must be at least 1, got 0$"),
-    (lambda: F.max_pool2d(X, 2, 0), ValueError, "^max_pool2d: stride must be at least 1, got 0$"),
-    (lambda: F.avg_pool2d(X, 2, 1, -1), ValueError, "^avg_pool2d: padding must be at least 0, got"),
     (
-        lambda: F.max_pool2d(X, (3, 2), padding=(2, 1)),
+        lambda: F.conv2d_weight(X(), Y(), (3, 0)),
+        ValueError,
+        r"kernel_size must be at least 1, got \(3",
+    ),
+    (
+        lambda: F.conv2d_weight(X(), Y(), (3, 2), 0),
+        ValueError,
+        "^conv2d_weight: stride must be at lea",
+    ),
+    (
+        lambda: F.max_pool2d(X(), 0),
+        ValueError,
+        "^max_pool2d: kernel_size must be at least 1, got 0$",
+    ),
+    (lambda: F.max_pool2d(X(), 2, 0), ValueError, "^max_pool2d: stride must be at least 1, got 0$"),
+    (
+        lambda: F.avg_pool2d(X(), 2, 1, -1),
+        ValueError,
+        "^avg_pool2d: padding must be at least 0, got",
+    ),
+    (
+        lambda: F.max_pool2d(X(), (3, 2), padding=(2, 1)),
         ValueError,
         r"^max_pool2d: padding \(2, 1\) is more than half of the kernel, \(3, 2\)$",
     ),
-    (lambda: F.avg_pool2d(X, 1, 1, 1), ValueError, r"padding \(1, 1\) is more .* \(1, 1\)$"),
+    (lambda: F.avg_pool2d(X(), 1, 1, 1), ValueError, r"padding \(1, 1\) is more .* \(1, 1\)$"),
     (
-        lambda: F.conv2d(X, W, None, 1.0),  # type: ignore[arg-type]
+        lambda: F.conv2d(X(), W(), None, 1.0),  # type: ignore[arg-type]
         TypeError,
         "^conv2d: stride must be an integer or a pair of integers, got 1.0$",
     ),
-    (lambda: F.conv2d(X, W, None, True), TypeError, "conv2d: stride must be .*, got True$"),
-    (lambda: F.conv2d(X, W, None, (1, True)), TypeError, r"stride must be .*, got \(1, True\)$"),
-    (lambda: F.conv2d(X, W, None, (1, 2, 3)), TypeError, r"stride must be .*, got \(1, 2, 3\)$"),  # type: ignore[arg-type]
-    (lambda: F.conv2d(X, W, None, ()), TypeError, r"stride must be .*, got \(\)$"),  # type: ignore[arg-type]
-    (lambda: F.conv2d(X, W, None, "2"), TypeError, "stride must be .*, got '2'$"),  # type: ignore[arg-type]
-    (lambda: F.conv2d(X, W, None, 1, None), TypeError, "conv2d: padding must be .*, got None$"),  # type: ignore[arg-type]
-    (lambda: F.conv_transpose2d(Y, W, None, 1, 0, 0.5), TypeError, "output_padding must .* 0.5"),  # type: ignore[arg-type]
-    (lambda: F.max_pool2d(X, 2.0), TypeError, "^max_pool2d: kernel_size must be .*, got 2.0$"),  # type: ignore[arg-type]
+    (lambda: F.conv2d(X(), W(), None, True), TypeError, "conv2d: stride must be .*, got True$"),
+    (
+        lambda: F.conv2d(X(), W(), None, (1, True)),
+        TypeError,
+        r"stride must be .*, got \(1, True\)$",
+    ),
+    (
+        lambda: F.conv2d(X(), W(), None, (1, 2, 3)),  # type: ignore[arg-type]
+        TypeError,
+        r"stride must be .*, got \(1, 2, 3\)$",
+    ),
+    (lambda: F.conv2d(X(), W(), None, ()), TypeError, r"stride must be .*, got \(\)$"),  # type: ignore[arg-type]
+    (lambda: F.conv2d(X(), W(), None, "2"), TypeError, "stride must be .*, got '2'$"),  # type: ignore[arg-type]
+    (lambda: F.conv2d(X(), W(), None, 1, None), TypeError, "conv2d: padding must be .*, got None$"),  # type: ignore[arg-type]
+    (
+        lambda: F.conv_transpose2d(Y(), W(), None, 1, 0, 0.5),  # type: ignore[arg-type]
+        TypeError,
+        "output_padding must .* 0.5",
+    ),
+    (lambda: F.max_pool2d(X(), 2.0), TypeError, "^max_pool2d: kernel_size must be .*, got 2.0$"),  # type: ignore[arg-type]
     # layers
     (lambda: nn.Conv2d(0, 1, 3), ValueError, "^Conv2d: in_channels must be a posit.*, got 0$"),
     (lambda: nn.Conv2d(1, True, 3), ValueError, "^Conv2d: out_channels must be .*, got True$"),
@@ -740,7 +803,7 @@ def test_a_layer_is_pytorchs_with_the_same_state(layer: str, direction: str) -> 
     )  # fmt: skip
     v = np.random.default_rng(2).standard_normal((3, 2, 5, 6))
     for p, q in zip(net.parameters(), twin.parameters(), strict=True):
-        agree(mg.grad((net(Tensor(v)) ** 2).sum(), p)[0],
+        agree(mg.grad((net(mg.tensor(v)) ** 2).sum(), p)[0],
               torch.autograd.grad((twin(torch.tensor(v)) ** 2).sum(), q)[0])  # fmt: skip
 
 
@@ -760,19 +823,19 @@ def check_uniform(values: np.ndarray, bound: float) -> None:
     assert abs((values**2).mean() - bound**2 / 3) < 5 * bound**2 * math.sqrt(4 / 45 / n)
 
 
-@pytest.mark.parametrize("library", ["minigan", pytest.param("torch", marks=needs_torch)])
-def test_layers_start_uniform_within_1_over_the_root_of_fan_in(library: str) -> None:
+@pytest.mark.parametrize("of", ["minigan", pytest.param("torch", marks=needs_torch)])
+def test_layers_start_uniform_within_1_over_the_root_of_fan_in(of: str) -> None:
     """For the transposed layer fan_in is taken as out·kh·kw: PyTorch's custom, shown on PyTorch."""
     mg.manual_seed(4)
-    if library == "torch":
+    if of == "torch":
         torch.manual_seed(4)
-    lib: Any = nn if library == "minigan" else torch.nn
+    lib: Any = nn if of == "minigan" else torch.nn
     for layer, fan_in in (
         (lib.Conv2d(7, 3000, (2, 3)), 42),
         (lib.ConvTranspose2d(7, 3000, (2, 3)), 18000),
     ):
         for parameter in (layer.weight, layer.bias):
-            values = parameter.numpy() if library == "minigan" else parameter.numpy(force=True)
+            values = parameter.numpy() if of == "minigan" else parameter.numpy(force=True)
             check_uniform(values.astype("float64"), 1 / math.sqrt(fan_in))
 
 
@@ -808,10 +871,10 @@ def test_batch_norm_does_not_depend_on_the_memory_of_its_pictures(
     variance = rng.uniform(0.5, 1.5, c)
 
     def run(x: np.ndarray) -> list[np.ndarray]:
-        leaves = [Tensor(a, requires_grad=True) for a in (x, gamma, beta)]
-        statistics = Tensor(mean.copy()), Tensor(variance.copy())
+        leaves = [tensor(a, requires_grad=True) for a in (x, gamma, beta)]
+        statistics = mg.tensor(mean), mg.tensor(variance)
         z = F.batch_norm(*leaves, *statistics, training)
-        first = mg.grad(z, leaves, Tensor(g), create_graph=True)
+        first = mg.grad(z, leaves, mg.tensor(g), create_graph=True)
         second = mg.grad((first[0] * first[0]).sum(), leaves)
         return [a.numpy() for a in (z, *first, *second, *statistics)]
 
@@ -838,8 +901,8 @@ def test_batch_norm_of_a_large_mean(shape: tuple[int, ...], kind: str) -> None:
     exact = x.astype("float64")
     exact -= exact.mean(axis=(0, 2, 3), keepdims=True)
     exact /= np.sqrt((exact**2).mean(axis=(0, 2, 3), keepdims=True) + 1e-5)
-    one, zero = Tensor(np.ones(c, "float32")), Tensor(np.zeros(c, "float32"))
-    z = F.batch_norm(Tensor(LAYOUTS[kind](x)), one, zero)
+    one, zero = mg.tensor([1.0] * c), mg.tensor([0.0] * c)
+    z = F.batch_norm(tensor(LAYOUTS[kind](x)), one, zero)
     assert z.dtype == "float32"
     np.testing.assert_allclose(z.numpy(), exact, rtol=0, atol=1e-2)
 
@@ -852,7 +915,7 @@ def test_the_sum_over_rows_is_numpys(dtype: str, keepdims: bool, shape: Pair) ->
     flipped = np.flip(np.flip(values).copy())
     apart = np.repeat(np.repeat(values, 2, axis=0), 2, axis=1)[::2, ::2]
     for x in (values, values.copy(order="F"), flipped, apart):
-        leaf = Tensor(x, requires_grad=True)
+        leaf = tensor(x, requires_grad=True)
         z = leaf.sum(axis=0, keepdims=keepdims)
         expected = x.astype("float64").sum(axis=0, keepdims=keepdims)
         assert z.shape == expected.shape and z.dtype == dtype
@@ -860,7 +923,7 @@ def test_the_sum_over_rows_is_numpys(dtype: str, keepdims: bool, shape: Pair) ->
         np.testing.assert_allclose(z.numpy(), expected, rtol=1e-5, atol=tolerance)
         assert z.shape == leaf.sum(axis=-2, keepdims=keepdims).shape
         g = np.arange(z.size, dtype=dtype).reshape(z.shape)
-        (x_bar,) = mg.grad(z, leaf, Tensor(g))
+        (x_bar,) = mg.grad(z, leaf, mg.tensor(g))
         np.testing.assert_array_equal(x_bar.numpy(), np.broadcast_to(g.reshape(1, -1), shape))
         assert x_bar.dtype == dtype
 

@@ -12,7 +12,7 @@ from minigan.autograd import Tensor, record
 
 
 def leaf(*shape: int) -> Tensor:
-    return Tensor(np.random.default_rng(7).uniform(0.5, 2.0, shape), requires_grad=True)
+    return mg.tensor(np.random.default_rng(7).uniform(0.5, 2.0, shape), requires_grad=True)
 
 
 def square(vjp: Callable[..., Tensor]) -> Callable[[Tensor], Tensor]:
@@ -22,14 +22,18 @@ def square(vjp: Callable[..., Tensor]) -> Callable[[Tensor], Tensor]:
 
 def product(vjp: Callable[..., Tensor]) -> Callable[[Tensor], Tensor]:
     """A x for the fixed A below, x a vector of three, with the VJP ``vjp(g, A)``."""
-    a = Tensor(np.array([[1.0, 2.0, 3.0], [0.0, 1.0, 4.0], [5.0, 6.0, 0.0]]))
-    return lambda x: record(a.data @ x.data, (x, lambda g: vjp(g, a)))
+
+    def multiply(x: Tensor) -> Tensor:
+        a = mg.tensor([[1.0, 2.0, 3.0], [0.0, 1.0, 4.0], [5.0, 6.0, 0.0]], dtype="float64")
+        return record(a.data @ x.data, (x, lambda g: vjp(g, a)))
+
+    return multiply
 
 
 def one_entry_off(g: Tensor, x: Tensor) -> Tensor:
     right = (g * x * 2.0).numpy()
     right[-1] *= 1.01
-    return Tensor(right)
+    return mg.tensor(right)
 
 
 WRONG = {
@@ -59,7 +63,7 @@ def test_a_wrong_first_order_is_found(name: str) -> None:
 
 def test_the_worst_entry_is_named_with_both_numbers() -> None:
     def f(x: Tensor, y: Tensor) -> Tensor:
-        weights = Tensor(np.array([[1.0, 1.0], [9.0, 1.0]]))
+        weights = mg.tensor(np.array([[1.0, 1.0], [9.0, 1.0]]))
         return record(x.data * y.data, (x, lambda g: g * y), (y, lambda g: g * x * weights))
 
     with pytest.raises(

@@ -109,7 +109,7 @@ def test_the_best_answer_is_alpha_p_over_p_plus_q(
 @pytest.mark.parametrize("real_target", [1.0, 0.9])
 def test_gradients_of_both_orders(game: Any, real_target: float) -> None:
     rng = np.random.default_rng(1)
-    real, fake = (Tensor(2 * rng.standard_normal((n, 1)), requires_grad=True) for n in (4, 3))
+    real, fake = (mg.tensor(2 * rng.standard_normal((n, 1)), requires_grad=True) for n in (4, 3))
 
     def both(r: Tensor, f: Tensor) -> tuple[Tensor, Tensor]:
         return game.discriminator(r, f, real_target=real_target), game.generator(f)
@@ -130,7 +130,7 @@ def test_against_pytorchs_cross_entropy(seed: int, target: float) -> None:
         -bce(tf, torch.zeros_like(tf)),
         bce(tf, torch.ones_like(tf)),
     ]
-    xr, xf = Tensor(r, requires_grad=True), Tensor(f, requires_grad=True)
+    xr, xf = mg.tensor(r, requires_grad=True), mg.tensor(f, requires_grad=True)
     ours = [
         minimax.discriminator(xr, xf, real_target=target),
         minimax.generator(xf),

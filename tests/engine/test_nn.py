@@ -94,11 +94,11 @@ def test_a_layer_agrees_with_pytorch_to_second_order(name: str, training: bool) 
     twin.train(training)
     for step in range(3):
         x, t = samples(shape, step), torch.tensor(samples(shape, step), requires_grad=True)
-        ours = Tensor(x, requires_grad=True)
+        ours = mg.tensor(x, requires_grad=True)
         y, u = net(ours), twin(t)
         close(y, u)
         v = samples(y.shape, 50 + step)
-        first = mg.grad(y, [ours, *net.parameters()], Tensor(v), create_graph=True)
+        first = mg.grad(y, [ours, *net.parameters()], mg.tensor(v), create_graph=True)
         theirs = torch.autograd.grad(u, [t, *twin.parameters()], torch.tensor(v), create_graph=True)
         for g, h in zip(first, theirs, strict=True):
             close(g, h)
@@ -130,7 +130,7 @@ def test_pytorchs_state_dict_loads_into_minigan(name: str) -> None:
 @every_net
 @pytest.mark.parametrize("training", [True, False])
 def test_a_layers_gradients_match_finite_differences(name: str, training: bool) -> None:
-    net, x = scrambled(name).train(training), Tensor(samples(NETS[name][1]), requires_grad=True)
+    net, x = scrambled(name).train(training), mg.tensor(samples(NETS[name][1]), requires_grad=True)
     mg.gradcheck(lambda x: net(x), x)
     mg.gradgradcheck(lambda x: net(x), x)
     for parameter in net.parameters():
@@ -140,7 +140,7 @@ def test_a_layers_gradients_match_finite_differences(name: str, training: bool) 
 def finite_difference(net: nn.Module, x: Tensor, parameter: Tensor) -> None:
     """d⟨v, net(x)⟩/dp along a random direction of p, by moving p itself."""
     with mg.no_grad():
-        v = Tensor(samples(net(x).shape, 9))
+        v = mg.tensor(samples(net(x).shape, 9))
     direction, home, eps = samples(parameter.shape, 10), parameter.numpy(), 1e-6
     sides = []
     for step in (eps, -eps):
@@ -159,8 +159,8 @@ def test_batch_norm_backward_is_the_closed_form(seed: int, image: tuple[int, ...
     shape, axes = (6, 3, *image), (0, 2, 3)[: 1 + len(image)]
     x, dy = samples(shape, seed), samples(shape, seed + 1)
     gamma, beta = samples((3,), seed + 2), samples((3,), seed + 3)
-    leaves = [Tensor(a, requires_grad=True) for a in (x, gamma, beta)]
-    dx, dgamma, dbeta = mg.grad(F.batch_norm(*leaves, eps=1e-5), leaves, Tensor(dy))
+    leaves = [mg.tensor(a, requires_grad=True) for a in (x, gamma, beta)]
+    dx, dgamma, dbeta = mg.grad(F.batch_norm(*leaves, eps=1e-5), leaves, mg.tensor(dy))
     m = x.size / 3
     s = np.sqrt(x.var(axis=axes, keepdims=True) + 1e-5)
     x_hat = (x - x.mean(axis=axes, keepdims=True)) / s
@@ -178,9 +178,11 @@ def test_in_evaluation_a_sample_does_not_depend_on_its_batch_mates() -> None:
     net = scrambled("Sequential").eval()
     x = samples((5, 6))
     before = net.state_dict()
-    whole = net(Tensor(x)).numpy()
+    whole = net(mg.tensor(x)).numpy()
     for i in range(5):
-        np.testing.assert_allclose(net(Tensor(x[i : i + 1])).numpy(), whole[i : i + 1], rtol=1e-12)
+        np.testing.assert_allclose(
+            net(mg.tensor(x[i : i + 1])).numpy(), whole[i : i + 1], rtol=1e-12
+        )
     for key, value in net.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), before[key].numpy())
 
@@ -213,7 +215,7 @@ def test_dropout_zeroes_a_share_p_and_scales_the_rest(p: float) -> None:
 
 
 def test_dropout_draws_anew_reproducibly_and_its_gradient_is_its_mask() -> None:
-    x = Tensor(samples((30, 30)), requires_grad=True)
+    x = mg.tensor(samples((30, 30)), requires_grad=True)
     layer = nn.Dropout(0.4)
     mg.manual_seed(3)
     first, second = layer(x), layer(x)
@@ -300,7 +302,7 @@ class Tree(nn.Module):
     """Parameters directly, in modules, in a list, and one of them twice."""
 
     def __init__(self) -> None:
-        self.scale = nn.Parameter(np.ones(1, "float32"))
+        self.scale = nn.Parameter(mg.tensor([1.0]))
         self.first = nn.Linear(2, 2)
         self.blocks = [nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2)]
         self.tied = nn.Linear(2, 2, bias=False)

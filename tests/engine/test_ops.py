@@ -6,12 +6,14 @@ the operation is called in minigan, PyTorch and NumPy. The tests below run over 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from engine.memory import placed
 from hypothesis import given
 
 import minigan as mg
@@ -143,7 +145,7 @@ def batch_norm_inputs(draw: Any) -> Any:
 
 
 def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, **params: Any) -> Tensor:
-    constant = {k: Tensor(v.astype(x.dtype)) for k, v in params.items() if "running" in k}
+    constant = {k: mg.tensor(v, dtype=x.dtype) for k, v in params.items() if "running" in k}
     return F.batch_norm(x, weight, bias, **params | constant)
 
 
@@ -553,7 +555,7 @@ every_op = pytest.mark.parametrize(
 
 
 def leaves(inputs: list[np.ndarray], dtype: str = "float64") -> list[Tensor]:
-    return [Tensor(a.astype(dtype, copy=False), requires_grad=True) for a in inputs]
+    return [Tensor(placed(a.astype(dtype, copy=False)), requires_grad=True) for a in inputs]
 
 
 # --- The tests over all rows --------------------------------------------------------------------
@@ -585,7 +587,7 @@ def test_value_first_and_second_order_match_pytorch(op: Op, data: st.DataObject)
     y, u = twice(op(*xs, **params)), twice(op.torch(*ts, **params))
     agree(y, u)
     v = rng.standard_normal(y.shape)
-    xv, tv = Tensor(v.copy(), requires_grad=True), torch.tensor(v, requires_grad=True)
+    xv, tv = mg.tensor(v, requires_grad=True), torch.tensor(v, requires_grad=True)
     first = mg.grad(y, xs, xv, create_graph=True)
     torch_first = torch.autograd.grad(
         u, ts, tv, create_graph=True, allow_unused=True, materialize_grads=True
@@ -593,7 +595,7 @@ def test_value_first_and_second_order_match_pytorch(op: Op, data: st.DataObject)
     for g, h in zip(first, torch_first, strict=True):
         agree(g, h)
     ws = [rng.standard_normal(g.shape) for g in first]
-    second = mg.grad(first, [*xs, xv], [Tensor(w) for w in ws])
+    second = mg.grad(first, [*xs, xv], [mg.tensor(w) for w in ws])
     live = [(h, torch.tensor(w)) for h, w in zip(torch_first, ws, strict=True) if h.requires_grad]
     torch_second = torch.autograd.grad(
         [h for h, _ in live], [*ts, tv], [w for _, w in live], materialize_grads=True
@@ -614,9 +616,9 @@ def test_float32_stays_float32(op: Op, data: st.DataObject) -> None:
     xs = leaves(inputs, "float32")
     y = op(*xs, **params)
     assert y.dtype == "float32"
-    v = Tensor(np.ones(y.shape, "float32"), requires_grad=True)
+    v = mg.tensor(np.ones(y.shape, "float32"), requires_grad=True)
     first = mg.grad(y, xs, v, create_graph=True)
-    second = mg.grad(first, [*xs, v], [Tensor(np.ones(g.shape, "float32")) for g in first])
+    second = mg.grad(first, [*xs, v], [mg.tensor(np.ones(g.shape, "float32")) for g in first])
     assert {str(g.dtype) for g in (*first, *second)} <= {"float32"}
 
 
@@ -624,11 +626,11 @@ def test_float32_stays_float32(op: Op, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_value_matches_numpy_and_inputs_are_left_alone(op: Op, data: st.DataObject) -> None:
     inputs, params = data.draw(op.inputs)
-    before = [a.copy() for a in inputs]
-    y = op(*leaves(inputs), **params)
-    mg.grad(y, leaves(inputs), np.ones(y.shape))
-    for a, b in zip(inputs, before, strict=True):
-        np.testing.assert_array_equal(a, b)
+    xs = leaves(inputs)
+    y = op(*xs, **params)
+    mg.grad(y, xs, np.ones(y.shape))
+    for x, before in zip(xs, inputs, strict=True):
+        np.testing.assert_array_equal(x.numpy(), before)
     if op.numpy is not None:
         np.testing.assert_allclose(y.numpy(), op.numpy(*inputs, **params), rtol=1e-12, atol=1e-12)
 
@@ -755,63 +757,77 @@ def test_integers() -> None:
             getattr(F, op)(n)
 
 
-x23, x32 = mg.tensor(np.zeros((2, 3))), mg.tensor(np.zeros((3, 2)))
-f32 = mg.tensor(np.zeros((2, 3), "float32"))
+# As functions: which library's arrays they are is known when a test runs.
+x23, x32 = (partial(mg.tensor, np.zeros(shape)) for shape in ((2, 3), (3, 2)))
+f32 = partial(mg.tensor, np.zeros((2, 3), "float32"))
+
 MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
-    (lambda: x23 + x32, ValueError, r"add: shapes \(2, 3\) and \(3, 2\) do not broadcast"),
-    (lambda: x23 * f32, TypeError, r"mul: operands of two dtypes, float64 .* and float32"),
-    (lambda: x23 > f32, TypeError, "two dtypes"),
-    (lambda: f32 * np.ones(3), TypeError, "two dtypes"),
-    (lambda: x23**x23, TypeError, "pow: the exponent must be a Python number"),
-    (lambda: F.clip(x23, 1, 0), ValueError, "clip: low 1 is above high 0"),
-    (lambda: F.where(x23, x23, x23), TypeError, "where: the condition must be boolean"),
-    (lambda: x23 @ x23, ValueError, r"matmul: 3 columns meet 2 rows \(\(2, 3\) @ \(2, 3\)\)"),
-    (lambda: x23 @ f32.T, TypeError, "matmul: operands of two dtypes"),
-    (lambda: x23 @ mg.tensor(1.0, dtype="float64"), ValueError, "matmul: a 0-d operand"),
+    (lambda: x23() + x32(), ValueError, r"add: shapes \(2, 3\) and \(3, 2\) do not broadcast"),
+    (lambda: x23() * f32(), TypeError, r"mul: operands of two dtypes, float64 .* and float32"),
+    (lambda: x23() > f32(), TypeError, "two dtypes"),
+    (lambda: f32() * np.ones(3), TypeError, "two dtypes"),
+    (lambda: x23() ** x23(), TypeError, "pow: the exponent must be a Python number"),
+    (lambda: F.clip(x23(), 1, 0), ValueError, "clip: low 1 is above high 0"),
+    (lambda: F.where(x23(), x23(), x23()), TypeError, "where: the condition must be boolean"),
+    (lambda: x23() @ x23(), ValueError, r"matmul: 3 columns meet 2 rows \(\(2, 3\) @ \(2, 3\)\)"),
+    (lambda: x23() @ f32().T, TypeError, "matmul: operands of two dtypes"),
+    (lambda: x23() @ mg.tensor(1.0, dtype="float64"), ValueError, "matmul: a 0-d operand"),
     (lambda: mg.tensor(np.zeros((2, 1, 1))) @ mg.tensor(np.zeros((3, 1, 1))), ValueError, "matmul"),
     (
         lambda: F.linear(np.zeros((64, 784), "f"), mg.tensor(np.zeros((256, 100), "f"))),
         ValueError,
         r"^linear: x has 784 features, weight expects 100 \(x \(64, 784\), weight \(256, 100\)\)$",
     ),
-    (lambda: F.linear(x23, x23, x32), ValueError, "linear: bias must have one entry per row"),
-    (lambda: F.linear(x23, f32), TypeError, "linear: x is float64 but a parameter is float32"),
-    (lambda: F.linear(x23, x23[0]), ValueError, "linear: expected x"),
-    (lambda: x23.sum(axis=2), ValueError, r"sum: axis 2 does not exist in shape \(2, 3\)"),
+    (lambda: F.linear(x23(), x23(), x32()), ValueError, "linear: bias must have one entry per row"),
+    (lambda: F.linear(x23(), f32()), TypeError, "linear: x is float64 but a parameter is float32"),
+    (lambda: F.linear(x23(), x23()[0]), ValueError, "linear: expected x"),
+    (lambda: x23().sum(axis=2), ValueError, r"sum: axis 2 does not exist in shape \(2, 3\)"),
     (
-        lambda: x23.mean(axis=(0, -2)),
+        lambda: x23().mean(axis=(0, -2)),
         ValueError,
         "mean: an axis appears twice|sum: an axis appears",
     ),
-    (lambda: x23[:0].mean(axis=0), ValueError, "mean: there is nothing to reduce"),
-    (lambda: x23[:0].max(), ValueError, "max: there is nothing to reduce"),
-    (lambda: F.logsumexp(x23[:0], axis=0), ValueError, "logsumexp: there is nothing to reduce"),
-    (lambda: F.broadcast_to(x23, (2, 2)), ValueError, "broadcast_to: .* does not broadcast to"),
-    (lambda: x23.reshape(4, 2), ValueError, r"reshape: \(2, 3\) has 6 entries .* fit \(4, 2\)"),
-    (lambda: x23.permute(0, 0), ValueError, "permute: .* is not an order of the 2 axes"),
-    (lambda: x23.transpose(0, 2), ValueError, "transpose: axis 2 does not exist"),
+    (lambda: x23()[:0].mean(axis=0), ValueError, "mean: there is nothing to reduce"),
+    (lambda: x23()[:0].max(), ValueError, "max: there is nothing to reduce"),
+    (lambda: F.logsumexp(x23()[:0], axis=0), ValueError, "logsumexp: there is nothing to reduce"),
+    (lambda: F.broadcast_to(x23(), (2, 2)), ValueError, "broadcast_to: .* does not broadcast to"),
+    (lambda: x23().reshape(4, 2), ValueError, r"reshape: \(2, 3\) has 6 entries .* fit \(4, 2\)"),
+    (lambda: x23().permute(0, 0), ValueError, "permute: .* is not an order of the 2 axes"),
+    (lambda: x23().transpose(0, 2), ValueError, "transpose: axis 2 does not exist"),
     (lambda: F.concatenate([]), ValueError, "concatenate: expected at least one"),
-    (lambda: F.concatenate([x23, x32]), ValueError, "concatenate: .* differ outside of axis 0"),
-    (lambda: F.concatenate([x23, f32]), TypeError, "concatenate: tensors of two dtypes"),
-    (lambda: F.concatenate([x23], axis=2), ValueError, "concatenate: axis 2 does not exist"),
-    (lambda: F.stack([x23, x32]), ValueError, "stack: shapes differ"),
+    (lambda: F.concatenate([x23(), x32()]), ValueError, "concatenate: .* differ outside of axis 0"),
+    (lambda: F.concatenate([x23(), f32()]), TypeError, "concatenate: tensors of two dtypes"),
+    (lambda: F.concatenate([x23()], axis=2), ValueError, "concatenate: axis 2 does not exist"),
+    (lambda: F.stack([x23(), x32()]), ValueError, "stack: shapes differ"),
     (lambda: F.stack([]), ValueError, "expected at least one"),
-    (lambda: F.pad(x23, (1,)), ValueError, "pad: expected .before, after."),
-    (lambda: F.pad(x23, (1, 1, -1, 0)), ValueError, "pad: expected .before, after."),
-    (lambda: F.embedding([0, 2], x23), ValueError, r"embedding: indices must lie in 0\.\.1"),
-    (lambda: F.embedding([-1], x23), ValueError, "embedding: indices must lie in"),
-    (lambda: F.embedding([0.0], x23), TypeError, "embedding: indices must be integers"),
-    (lambda: F.dropout(x23, 1.0), ValueError, r"dropout: p must lie in \[0, 1\), got 1.0"),
-    (lambda: F.cross_entropy(x23, [0]), ValueError, "cross_entropy: expected logits"),
-    (lambda: F.cross_entropy(x23, [0.0, 1.0]), TypeError, "labels must be integers"),
-    (lambda: F.cross_entropy(x23, [0, 3]), ValueError, "cross_entropy: labels must lie in"),
-    (lambda: F.cross_entropy(x23, [0, -1]), ValueError, "cross_entropy: labels must lie in"),
-    (lambda: F.binary_cross_entropy_with_logits(x23, x32), ValueError, "binary_cross_entropy"),
-    (lambda: F.batch_norm(x23, x23[0], x32[0]), ValueError, "batch_norm: bias must be .3,."),
-    (lambda: F.batch_norm(x23, x23[0], f32[0]), TypeError, "batch_norm: x is float64 but bias"),
-    (lambda: F.batch_norm(x23[0], x23[0], x23[0]), ValueError, "batch_norm: expected x"),
-    (lambda: F.batch_norm(x23[:1], x23[0], x23[0]), ValueError, "more than one value per channel"),
-    (lambda: F.batch_norm(x23, x23[0], x23[0], training=False), ValueError, "evaluation needs"),
+    (lambda: F.pad(x23(), (1,)), ValueError, "pad: expected .before, after."),
+    (lambda: F.pad(x23(), (1, 1, -1, 0)), ValueError, "pad: expected .before, after."),
+    (lambda: F.embedding([0, 2], x23()), ValueError, r"embedding: indices must lie in 0\.\.1"),
+    (lambda: F.embedding([-1], x23()), ValueError, "embedding: indices must lie in"),
+    (lambda: F.embedding([0.0], x23()), TypeError, "embedding: indices must be integers"),
+    (lambda: F.dropout(x23(), 1.0), ValueError, r"dropout: p must lie in \[0, 1\), got 1.0"),
+    (lambda: F.cross_entropy(x23(), [0]), ValueError, "cross_entropy: expected logits"),
+    (lambda: F.cross_entropy(x23(), [0.0, 1.0]), TypeError, "labels must be integers"),
+    (lambda: F.cross_entropy(x23(), [0, 3]), ValueError, "cross_entropy: labels must lie in"),
+    (lambda: F.cross_entropy(x23(), [0, -1]), ValueError, "cross_entropy: labels must lie in"),
+    (lambda: F.binary_cross_entropy_with_logits(x23(), x32()), ValueError, "binary_cross_entropy"),
+    (lambda: F.batch_norm(x23(), x23()[0], x32()[0]), ValueError, "batch_norm: bias must be .3,."),
+    (
+        lambda: F.batch_norm(x23(), x23()[0], f32()[0]),
+        TypeError,
+        "batch_norm: x is float64 but bias",
+    ),
+    (lambda: F.batch_norm(x23()[0], x23()[0], x23()[0]), ValueError, "batch_norm: expected x"),
+    (
+        lambda: F.batch_norm(x23()[:1], x23()[0], x23()[0]),
+        ValueError,
+        "more than one value per channel",
+    ),
+    (
+        lambda: F.batch_norm(x23(), x23()[0], x23()[0], training=False),
+        ValueError,
+        "evaluation needs",
+    ),
 ]
 
 

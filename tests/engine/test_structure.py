@@ -14,6 +14,7 @@ import pytest
 
 import minigan
 
+pytestmark = pytest.mark.on_the_host("reads source text, no arrays")
 PACKAGE = Path(minigan.__file__).parent
 LAYERS = [
     ["backend"],

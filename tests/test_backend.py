@@ -1,0 +1,544 @@
+"""The switch: its choice and refusals, what crosses it, the stand-in for CuPy, the kernels."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import cupy_names
+import numpy as np
+import pytest
+import strict_backend
+from strict_backend import counts, strict
+
+import minigan as mg
+from minigan import backend, fused
+from minigan.checkpoint import load_tensors, save_tensors
+from minigan.losses import NonSaturating
+from minigan.models import MODELS
+from minigan.training import LOG_EVERY, Trainer, fit
+
+pytestmark = pytest.mark.on_the_host("chooses its array libraries itself")
+
+needs_cupy = pytest.mark.skipif(
+    importlib.util.find_spec("cupy") is None, reason="CuPy is not installed"
+)
+
+
+# --- The choice -----------------------------------------------------------------------------------
+
+
+def test_numpy_unless_asked_otherwise() -> None:
+    assert backend.xp is np and backend.name() == "numpy"
+
+
+def test_a_name_or_any_object_with_numpys_namespace() -> None:
+    with backend.using_backend(strict):
+        assert backend.xp is strict and backend.name() == "strict"
+        with backend.using_backend("numpy"):
+            assert backend.xp is np
+        assert backend.xp is strict
+    assert backend.xp is np
+    with pytest.raises(ValueError, match="'cudy'.*'numpy', 'cupy', 'auto'"):
+        backend.set_backend("cudy")
+
+
+def test_the_block_is_left_by_an_error_too() -> None:
+    with pytest.raises(KeyError), backend.using_backend(strict):
+        raise KeyError
+    assert backend.xp is np
+
+
+def test_a_switch_that_would_strand_parameters() -> None:
+    layer = mg.nn.Linear(3, 2)
+    with pytest.raises(backend.BackendError) as caught:
+        backend.set_backend(strict)
+    for part in ("'strict'", "'numpy'", "2 parameters", "(2, 3)", "before building"):
+        assert part in str(caught.value)
+    assert backend.xp is np and layer(mg.tensor([[1.0, 2.0, 3.0]])).shape == (1, 2)
+    layer.itself = [layer]  # a cycle, which only the garbage collector takes away
+    del layer
+    with backend.using_backend(strict):
+        pass
+
+
+def test_a_tensor_of_another_library_is_named() -> None:
+    host = mg.tensor([1.0, 2.0])
+    with backend.using_backend(strict):
+        device = mg.tensor([1.0, 2.0])
+        for f in (lambda x: x.sum(), lambda x: x.reshape(2, 1), mg.Tensor, lambda x: x[0]):
+            with pytest.raises(TypeError, match="'strict'.*numpy"):
+                f(host.data if f is mg.Tensor else host)
+    with pytest.raises(TypeError, match="'numpy'.*strict_backend"):
+        mg.Tensor(device.data)
+    with pytest.raises(TypeError, match="'numpy'.*strict_backend"):
+        device.sum()
+
+
+# --- The probe ------------------------------------------------------------------------------------
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+def fake_cupy(devices: Any, ones: Any = None) -> Any:
+    def count() -> int:
+        if isinstance(devices, Exception):
+            raise devices
+        return devices
+
+    def make(*_: Any, **__: Any) -> Any:
+        if isinstance(ones, Exception):
+            raise ones
+        return np.ones((2, 2))
+
+    runtime = SimpleNamespace(getDeviceCount=count, CUDARuntimeError=CUDARuntimeError)
+    return SimpleNamespace(
+        __name__="cupy", cuda=SimpleNamespace(runtime=runtime), ones=make, float32="float32",
+        ndarray=np.ndarray,
+    )  # fmt: skip
+
+
+BROKEN = {
+    "no package": (None, ["not installed", "pip install 'minigan[cuda12]'", "[cuda13]"]),
+    "no driver": (fake_cupy(CUDARuntimeError("cudaErrorInsufficientDriver")),
+                  ["no usable NVIDIA driver", "cudaErrorInsufficientDriver", "nvidia-smi"]),
+    "no device": (fake_cupy(0), ["no GPU", "nvidia-smi", "CUDA_VISIBLE_DEVICES"]),
+    "no libraries": (fake_cupy(1, OSError("libnvrtc.so.13 not found")),
+                     ["CUDA libraries", "libnvrtc.so.13", "pip install 'minigan[cuda12]'"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_missing_and_what_mends_it(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, parts = BROKEN[what]
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    with pytest.raises(backend.BackendError) as caught:
+        backend.set_backend("cupy")
+    for part in ["'cupy'", *parts]:
+        assert part in str(caught.value)
+    assert backend.xp is np
+    with pytest.warns(UserWarning, match="falling back to NumPy: backend 'cupy'"):
+        backend.set_backend("auto")
+    assert backend.xp is np
+
+
+@pytest.mark.parametrize("name", ["cupy", "auto"])
+def test_a_cupy_that_works_is_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    working = fake_cupy(1)
+    monkeypatch.setitem(sys.modules, "cupy", working)
+    with backend.using_backend(name):
+        assert backend.xp is working and backend.on_gpu()
+
+
+def minigan(line: str, **environment: str) -> Any:
+    command = [sys.executable, "-m", "minigan", *line.split()]
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
+
+
+@needs_cupy
+@pytest.mark.parametrize(
+    ("line", "environment"),
+    [
+        ("train mlp --backend cupy", {}),
+        ("train mlp", {"MINIGAN_BACKEND": "cupy"}),
+        ("sample nowhere --backend cupy", {}),
+        ("bench --backend cupy", {}),
+    ],
+)
+def test_the_real_cupy_without_a_driver(
+    line: str, environment: dict[str, str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if works("cupy"):
+        pytest.skip("there is a GPU")
+    monkeypatch.chdir(tmp_path)
+    done = minigan(line, **environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    (message,) = done.stderr.splitlines()
+    assert message.startswith("minigan: backend 'cupy': no usable NVIDIA driver or GPU (cuda")
+    assert "Install NVIDIA's driver" in message and "without a GPU" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def works(name: str) -> bool:
+    try:
+        with backend.using_backend(name):
+            return True
+    except backend.BackendError:
+        return False
+
+
+def python(code: str, value: str) -> Any:
+    return subprocess.run(
+        [sys.executable, "-c", f"import minigan as mg\n{code}"],
+        env=os.environ | {"MINIGAN_BACKEND": value},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("value", ["", "numpy"])
+def test_the_environment_names_a_library(value: str) -> None:
+    done = python("print(mg.backend.name(), mg.tensor(1.0).item(), mg.backend.xp.pi)", value)
+    assert done.stdout.split() == ["numpy", "1.0", "3.141592653589793"], done.stderr
+
+
+def test_a_wrong_name_in_the_environment_is_an_error_at_its_first_use() -> None:
+    assert python("", "nonsense").returncode == 0
+    assert python("mg.backend.set_backend('numpy'); mg.tensor(1.0)", "nonsense").returncode == 0
+    done = python("mg.tensor(1.0)", "nonsense")
+    assert "ValueError: unknown backend 'nonsense'" in done.stderr
+    done = minigan("train mlp", MINIGAN_BACKEND="nonsense")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "nonsense" in done.stderr
+
+
+# --- What crosses ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def device() -> Iterator[None]:
+    with backend.using_backend(strict):
+        yield
+
+
+BATCH = 8
+
+
+def trainer(model: str, seed: int = 0) -> Trainer:
+    mg.manual_seed(seed)
+    images = np.random.default_rng(0).integers(0, 256, (32, 28, 28)).astype("uint8")
+    return Trainer(MODELS[model](), images, mg.losses.non_saturating, batch_size=BATCH)
+
+
+def crossing(f: Callable[[], Any]) -> dict[str, int]:
+    counts.clear()
+    f()
+    return {key: counts[key] for key in ("uploads", "uploaded", "downloads", "syncs")}
+
+
+@pytest.mark.parametrize(
+    ("model", "masks"),
+    [("mlp", [512, 256]), ("dcgan", []), ("dcgan-half", [])],
+)
+@pytest.mark.usefixtures("device")
+def test_a_step_uploads_its_batch_latents_and_masks_and_fetches_nothing(
+    model: str, masks: list[int]
+) -> None:
+    one = trainer(model)
+    # D sees data, and samples in each player's step; each dropout layer draws for each.
+    arrays = [28 * 28, *2 * [one.model.latent_dim], *3 * masks]
+    for _ in range(3):
+        assert crossing(one.step) == {
+            "uploads": len(arrays), "uploaded": 4 * BATCH * sum(arrays), "downloads": 0, "syncs": 0,
+        }  # fmt: skip
+
+
+@pytest.mark.usefixtures("device")
+def test_a_logged_step_fetches_once() -> None:
+    one = trainer("mlp")
+    measured = one.step()
+    assert crossing(lambda: one.fetch(measured)) == {
+        "uploads": 0, "uploaded": 0, "downloads": 1, "syncs": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("device")
+def test_a_fit_fetches_once_for_each_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = trainer("mlp")
+    one.images = np.repeat(one.images, LOG_EVERY, axis=0)  # 200 steps an epoch
+    one._start_epoch()
+    assert crossing(lambda: fit(one, 3 * LOG_EVERY))["downloads"] == 3
+
+
+@pytest.mark.parametrize("model", ["mlp", "dcgan-half"])
+def test_the_same_draws_and_bits_and_a_checkpoint_goes_across(model: str, tmp_path: Any) -> None:
+    rows = {}
+    for library in (np, strict):
+        with backend.using_backend(library):
+            one = trainer(model)
+            rows[library] = [one.fetch(one.step()) for _ in range(2)]
+            tensors, info = one.state()
+            assert info["backend"] == backend.name()
+            save_tensors(tmp_path / backend.name(), tensors, info)
+            rows[library] += [one.fetch(one.step()) for _ in range(2)]
+            del one
+    assert rows[np] == rows[strict]
+    for library, other in ((np, "strict"), (strict, "numpy")):
+        with backend.using_backend(library):
+            two = trainer(model, seed=9)
+            two.load_state(*load_tensors(tmp_path / other))
+            assert [two.fetch(two.step()) for _ in range(2)] == rows[np][2:]
+            del two
+
+
+# --- The stand-in catches -------------------------------------------------------------------------
+
+HOST = np.arange(6.0, dtype="float32").reshape(2, 3)
+
+#: What is wrong: (on an array of the device, part of the message).
+FAULTS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "a NumPy array on the right": (lambda a: a + HOST, "NumPy array of shape (2, 3)"),
+    "a NumPy array on the left": (lambda a: HOST * a, "NumPy array"),
+    "a NumPy array in place": (lambda a: a.__iadd__(HOST), "NumPy array"),
+    "a NumPy array in a function": (lambda a: strict.maximum(a, HOST), "NumPy array"),
+    "a NumPy array in a list": (lambda a: strict.concatenate([a, HOST]), "NumPy array"),
+    "a NumPy array as value": (lambda a: a.__setitem__(0, HOST[0]), "NumPy array"),
+    "a NumPy array alone": (lambda a: strict.sum(HOST), "NumPy array"),
+    "a NumPy index": (lambda a: a[np.array([0, 1])], "NumPy array"),
+    "a NumPy mask": (lambda a: a[HOST > 2], "NumPy array"),
+    "a NumPy index in add.at": (lambda a: strict.add.at(a, np.array([0]), 1.0), "NumPy array"),
+    "a list as index": (lambda a: a[[0, 1]], "list as index"),
+    "a list as value": (lambda a: a.__setitem__(0, [1.0, 2.0, 3.0]), "list as value"),
+    "NumPy's function": (lambda a: np.exp(a), "does not support ufuncs"),
+    "NumPy's reduction": (lambda a: np.sum(a), "numpy.sum"),
+    "NumPy's conversion": (lambda a: np.asarray(a), "NumPy asked"),
+    "an absent name": (lambda a: strict.errstate(), "no 'errstate'"),
+    "an absent submodule": (lambda a: strict.fft.fft(a), "no 'fft'"),
+    "random numbers": (lambda a: strict.random.default_rng(0), "no 'random'"),
+    "an absent method": (lambda a: a.setflags(write=False), "no 'setflags'"),
+    "an absent ufunc method": (lambda a: strict.maximum.reduce(a), "no 'reduce'"),
+    "an absent at": (lambda a: strict.multiply.at(a, 0, 2.0), "no 'at'"),
+    "an absent keyword": (lambda a: strict.sum(a, where=a > 0), "no keyword 'where'"),
+    "an absent keyword of a ufunc": (lambda a: strict.exp(a, where=a > 0), "no keyword 'where'"),
+    "an absent keyword of a method": (lambda a: a.max(initial=0.0), "no keyword 'initial'"),
+    "float()": (lambda a: float(a.sum()), "hidden transfer"),
+    "int()": (lambda a: int(a.argmax()), "hidden transfer"),
+    "if": (lambda a: 1 if (a > 0).all() else 0, "hidden transfer"),
+    "in": (lambda a: 3.0 in a, "hidden transfer"),
+    "range()": (lambda a: range(a.argmax()), "hidden transfer"),
+    ".item()": (lambda a: a.sum().item(), "hidden transfer"),
+    ".tolist()": (lambda a: a.tolist(), "hidden transfer"),
+    "a format": (lambda a: f"{a.sum():.3f}", "unsupported format"),
+    "float64 by np.sqrt": (lambda a: a / np.sqrt(5), "NumPy scalar, float64"),
+    "float64 by np.float64": (lambda a: np.float64(2) * a, "NumPy scalar, float64"),
+    "a race": (lambda a: strict.lib.stride_tricks.as_strided(a, (2, 2), (4, 4)).fill(0.0),
+               "overlapping memory"),
+    "a race through a slice": (
+        lambda a: strict.lib.stride_tricks.as_strided(a, (3, 2), (4, 4))[:2].__iadd__(1.0),
+        "overlapping memory",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_caught(fault: str) -> None:
+    f, message = FAULTS[fault]
+    with pytest.raises((TypeError, AttributeError)) as caught:
+        f(strict.asarray(HOST))
+    assert message in str(caught.value)
+
+
+def test_what_is_right_passes() -> None:
+    a = strict.asarray(HOST)
+    a[0] = 7.0
+    a[np.int64(1), 1:] += a[0, 1:]  # integers of NumPy's are as good as Python's
+    b = strict.lib.stride_tricks.as_strided(a, (2, 2), (12, 4))
+    b *= 2.0
+    assert (a / 5.0).dtype == "float32" and a.sum().shape == ()
+    assert strict.maximum(a, 0.0, out=a) is a
+    assert a.get().tolist() == [[14.0, 14.0, 7.0], [6.0, 22.0, 12.0]]
+
+
+STEP_FAULTS: dict[str, tuple[Any, str, Callable[..., Any], str]] = {
+    "float() in the step": (
+        mg.losses.Objective, "discriminator",
+        lambda self, real, fake: real.mean() * float(fake.mean().data), "hidden transfer",
+    ),
+    "np.sqrt in the step": (
+        mg.losses.Objective, "discriminator",
+        lambda self, real, fake: (real - fake).mean() / mg.Tensor(real.data.sum() * np.sqrt(2)),
+        "NumPy scalar, float64",
+    ),
+    "a NumPy array in the step": (
+        Trainer, "next_batch", lambda self: mg.Tensor(np.zeros((BATCH, 1, 28, 28), "float32")),
+        "expected an array of backend 'strict', got numpy.ndarray",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", STEP_FAULTS)
+@pytest.mark.usefixtures("device")
+def test_a_fault_planted_in_a_training_step(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, name, wrong, message = STEP_FAULTS[fault]
+    one = trainer("mlp")
+    monkeypatch.setattr(owner, name, wrong)
+    with pytest.raises(TypeError, match=message):
+        one.step()
+
+
+@pytest.mark.usefixtures("device")
+def test_a_transfer_planted_in_a_training_step_breaks_its_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = trainer("dcgan-half")
+    before, step, generator = crossing(one.step), Trainer.step, NonSaturating.generator
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", lambda self: {k: v.item() for k, v in step(self).items()})
+        assert crossing(one.step) == before | {"downloads": 4}
+    monkeypatch.setattr(NonSaturating, "generator", lambda *a: generator(*a) + mg.tensor(0.5))
+    assert crossing(one.step)["uploads"] == before["uploads"] + 1
+
+
+@needs_cupy
+def test_the_list_of_names_is_the_real_cupys() -> None:
+    import cupy
+
+    if cupy.__version__ != strict_backend.VERSION:
+        pytest.skip(f"the list is of CuPy {strict_backend.VERSION}, this is {cupy.__version__}")
+    assert cupy_names.FILE.read_text(encoding="utf-8") == cupy_names.text()
+
+
+# --- Formulas -------------------------------------------------------------------------------------
+
+FORMULAS = {name: f for name, f in vars(fused).items() if isinstance(f, fused.Formula)}
+IN_PLACE = ("sgd", "sgd_momentum", "rmsprop", "adam", "move")
+VECTORS = ("mu", "s", "w", "b", "along_1", "along_x")
+NUMBERS = ("slope", "rest", "lr", "momentum", "alpha", "eps", "beta1", "rest1", "beta2", "rest2",
+           "rate")  # fmt: skip
+
+
+def arguments(formula: fused.Formula, shape: tuple[int, ...], dtype: str) -> tuple[Any, Any]:
+    """Entries for its inputs, matrices, vectors and numbers by name, and for what it overwrites."""
+    rng = np.random.default_rng(0)
+
+    def drawn(size: tuple[int, ...], low: float = 0.1) -> Any:
+        return rng.uniform(low, 2.0, size).astype(dtype)
+
+    inputs = [
+        float(rng.uniform(0.1, 0.9))
+        if name in NUMBERS
+        else drawn(
+            shape[1:] if name in VECTORS and len(shape) == 2 else shape,
+            -2.0 if name in ("x", "g") and "sqrt(x" not in formula.text else 0.1,
+        )
+        for name in formula.inputs
+    ]
+    return inputs, [drawn(shape) for _ in formula.outputs] if formula.name in IN_PLACE else []
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (12, 5), (600, 3), (2, 3, 4, 5)], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_formula_is_the_same_as_calls_of_numpy_and_as_a_kernel(
+    name: str, dtype: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "CACHED", 256)  # several slices
+    formula = FORMULAS[name]
+    found = []
+    for library in (np, strict):
+        inputs, outputs = arguments(formula, shape, dtype)
+        with backend.using_backend(library):
+            inputs = [x if isinstance(x, float) else backend.asarray(x) for x in inputs]
+            outputs = tuple(map(backend.asarray, outputs))
+            counts.clear()
+            results = formula(*inputs, out=outputs)
+            assert counts["launches"] == (library is strict)
+            results = results if isinstance(results, tuple) else (results,)
+            assert not outputs or all(a is b for a, b in zip(results, outputs, strict=True))
+            found.append([backend.to_host(result) for result in results])
+    for ours, theirs in zip(*found, strict=True):
+        assert ours.dtype == dtype and ours.shape == shape
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_formula_keeps_the_memory_layout_and_cuts_any() -> None:
+    x = np.arange(2 * 3 * 4 * 5.0).reshape(2, 4, 5, 3).transpose(0, 3, 1, 2) - 50
+    z = fused.gate_relu(x, x)
+    assert z.strides == x.strides
+    np.testing.assert_array_equal(z, np.maximum(x, 0))
+
+
+def test_what_a_formula_is_made_of() -> None:
+    text = "x_hat = (x - mu) * s; z = max(x_hat * w + b, T(0)); z += 1; y = T(x > 0) * z"
+    assert fused.calls(text) == [
+        "subtract(x, mu, out=x_hat)", "multiply(x_hat, s, out=x_hat)",
+        "multiply(x_hat, w, out=z)", "add(z, b, out=z)", "maximum(z, 0, out=z)",
+        "add(z, 1, out=z)",
+        "y[...] = greater(x, 0)", "multiply(y, z, out=y)",
+    ]  # fmt: skip
+    assert fused.calls("z = (x + y) * (x - y)") == [
+        "add(x, y, out=z)", "subtract(x, y, out=_1)", "multiply(z, _1, out=z)",
+    ]  # fmt: skip
+    assert fused.calls("z = (x - z) * (z - x)") == [
+        "subtract(x, z, out=_0)", "subtract(z, x, out=_1)", "multiply(_0, _1, out=z)",
+    ]  # fmt: skip
+    assert fused.calls("p -= m / (sqrt(v) + eps) * -rate") == [
+        "sqrt(v, out=_2)", "add(_2, eps, out=_2)", "divide(m, _2, out=_1)",
+        "negative(rate, out=_2)", "multiply(_1, _2, out=_1)", "subtract(p, _1, out=p)",
+    ]  # fmt: skip
+
+
+def cuda_source(formula: fused.Formula, dtype: str) -> str:
+    """What CuPy would compile, for matrices and numbers in device memory: its headers and loop."""
+    import cupy
+    from cupy._core import _carray, _kernel, core
+
+    kernel, type_ = formula.kernel(cupy), np.dtype(dtype).type
+    types = [None if name in NUMBERS else type_ for name in formula.inputs]
+    *_, type_map = kernel._decide_params_type(tuple(types), (type_,) * len(formula.outputs))
+    array = _kernel._ArgInfo(1, cupy.ndarray, type_, 2, False, True)
+    number = _kernel._ArgInfo(3, float, type_, 0, True, True)
+    infos = [array if t else number for t in types] + [array] * len(formula.outputs)
+    infos.append(_kernel._ArgInfo(2, _carray.Indexer, np.int64, 2, True, True))
+    headers = "".join(f"#include <{name}>\n" for name in core._cupy_header_list)
+    return headers + _kernel._get_elementwise_kernel_code(
+        tuple(infos), type_map, kernel.params, kernel.operation, kernel.name, kernel.preamble
+    )
+
+
+def cubin(source: str) -> bytes:
+    """Machine code for a GPU of compute capability 9.0, by NVRTC; AssertionError with its log."""
+    import cupy
+    from cupy_backends.cuda.libs import nvrtc
+
+    include = f"{cupy.__path__[0]}/_core/include"
+    cccl = [f"{include}/cupy/_cccl/{part}" for part in ("libcudacxx", "thrust", "cub")]
+    options = ["-arch=sm_90", "-std=c++17", *(f"-I{path}" for path in [include, *cccl])]
+    program = nvrtc.createProgram(source, "formula.cu", (), ())
+    try:
+        nvrtc.compileProgram(program, tuple(options))
+    except nvrtc.NVRTCError:
+        raise AssertionError(nvrtc.getProgramLog(program) + source) from None
+    return nvrtc.getCUBIN(program)
+
+
+def has_nvrtc() -> bool:
+    try:
+        from cupy_backends.cuda.libs import nvrtc
+
+        return bool(nvrtc.getVersion())
+    except (ImportError, OSError, RuntimeError):
+        return False
+
+
+needs_nvrtc = pytest.mark.skipif(not has_nvrtc(), reason="CuPy or NVRTC is not installed")
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_formula_compiles_for_a_gpu(name: str, dtype: str) -> None:
+    source = cuda_source(FORMULAS[name], dtype)
+    assert FORMULAS[name].text in source
+    assert cubin(source).startswith(b"\x7fELF")
+
+
+@needs_nvrtc
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("z = maximum(x, T(0))", "maximum"),  # NumPy's name
+        ("x = z", "const"),  # an input
+        ("z = x ** 2", "operand"),  # Python alone
+    ],
+)
+def test_a_formula_that_is_no_cpp_does_not_compile(text: str, message: str) -> None:
+    wrong = object.__new__(fused.Formula)
+    wrong.name, wrong.text, wrong.inputs, wrong.outputs = "wrong", text, ["x"], ["z"]
+    with pytest.raises(AssertionError, match=message):
+        cubin(cuda_source(wrong, "float32"))
