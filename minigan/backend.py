@@ -131,7 +131,7 @@ def _refuse_to_strand(other: Any) -> None:
         gc.collect()  # models that nothing but a cycle holds do not count
     if left := stranded():
         raise BackendError(
-            f"cannot switch to backend {name_of(other)!r}: {len(left)} parameters live on "
+            f"cannot switch to backend {name(other)!r}: {len(left)} parameters live on "
             f"{name()!r}, the first of shape {left[0]}; choose the backend before building "
             "models, or delete them first (their state_dict() can be saved and loaded)"
         )
@@ -152,13 +152,9 @@ if os.environ.get("MINIGAN_BACKEND"):
     xp = _FromEnvironment()
 
 
-def name_of(library: Any) -> str:
-    return str(getattr(library, "__name__", type(library).__name__))
-
-
-def name() -> str:
-    """The name of the current array library: ``"numpy"`` or ``"cupy"``."""
-    return name_of(xp)
+def name(library: Any = None) -> str:
+    """The name of an array library, the current one if none is given: ``"numpy"``, ``"cupy"``."""
+    return str(getattr(library or xp, "__name__", "unnamed"))
 
 
 def on_gpu() -> bool:

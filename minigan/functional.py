@@ -88,7 +88,7 @@ def project(g: Tensor, x_hat: Tensor, s: Tensor) -> Tensor:
     count = len(g)
     along_1, along_x = sum(g, 0).data / count, inner(g, x_hat).data / count
     return record(
-        fused.project(g.data, x_hat.data, along_1, along_x, s.data),
+        fused.project(g.data, x_hat.data, along_x, along_1, s.data),
         (g, lambda h: project(h, x_hat, s)),
         (
             x_hat,

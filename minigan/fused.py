@@ -27,23 +27,14 @@ from minigan.backend import Array
 
 #: What formulas are made of, in Python's grammar and under C++'s names, and NumPy's names for it.
 OPERATORS = {
-    ast.Add: "add",
-    ast.Sub: "subtract",
-    ast.Mult: "multiply",
-    ast.Div: "divide",
+    ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide",
     ast.USub: "negative",
-}
+}  # fmt: skip
 FUNCTIONS = {
-    "abs": "abs",
-    "exp": "exp",
-    "log1p": "log1p",
-    "max": "maximum",
-    "min": "minimum",
+    "abs": "abs", "exp": "exp", "log1p": "log1p", "max": "maximum", "min": "minimum",
     "sqrt": "sqrt",
-}
-UFUNCS = {
-    name: getattr(numpy, name) for name in (*OPERATORS.values(), *FUNCTIONS.values(), "greater")
-}
+}  # fmt: skip
+UFUNCS = {u: getattr(numpy, u) for u in [*OPERATORS.values(), *FUNCTIONS.values(), "greater"]}
 
 
 def calls(text: str) -> list[str]:
@@ -136,11 +127,13 @@ class Formula:
 
 def column_sums(*operands: Array, of: Formula | None = None) -> Array:
     """Σ over the rows of a matrix (M, C), or of a formula's output: (C,)."""
-    c, wide = operands[0].shape[1], side_by_side(*operands)
-    total = backend.xp.zeros(wide[0].shape[1], wide[0].dtype)
-    for parts in slices(*wide):
+    xp, c, total = backend.xp, operands[0].shape[1], None
+    for parts in slices(*side_by_side(*operands)):
         rows = of(*parts) if of else parts[0]
-        total += backend.xp.ones(len(rows), rows.dtype) @ rows  # a product: the fastest sum
+        part = xp.ones(len(rows), rows.dtype) @ rows  # a product: the fastest sum
+        total = part if total is None else total + part
+    if total is None:  # no rows
+        return xp.zeros(c, operands[0].dtype)
     return total if len(total) == c else total.reshape(-1, c).sum(axis=0)
 
 
@@ -168,9 +161,7 @@ def side_by_side(*operands: Any) -> list[Any]:
 
 
 sgd = Formula("sgd", "g, lr", "p", "p -= g * lr")
-sgd_momentum = Formula(
-    "sgd_momentum", "g, momentum, lr", "p, b", "b *= momentum; b += g; p -= b * lr"
-)
+momentum = Formula("momentum", "g, decay, lr", "p, b", "b *= decay; b += g; p -= b * lr")
 rmsprop = Formula(
     "rmsprop",
     "g, alpha, rest, lr, eps",
@@ -193,9 +184,7 @@ normalise, normalise_relu, normalise_leaky = (
         ("_leaky", "; z = max(z, z * slope)"),
     )
 )
-project = Formula(
-    "project", "g, x, along_1, along_x, s", "z", "z = (g - x * along_x - along_1) * s"
-)
+project = Formula("project", "g, x, a, b, s", "z", "z = (g - x * a - b) * s")
 affine = Formula("affine", "x, w, b", "z", "z = x * w + b")
 scale = Formula("scale", "x, w", "z", "z = x * w")
 inverse_deviation = Formula("inverse_deviation", "x, eps", "s", "s = 1 / sqrt(x + eps)")

@@ -113,7 +113,7 @@ class SGD(Optimizer):
             return
         if not state:
             state["momentum_buffer"] = backend.xp.zeros_like(p)
-        fused.sgd_momentum(g, self.momentum, self.lr, out=(p, state["momentum_buffer"]))
+        fused.momentum(g, self.momentum, self.lr, out=(p, state["momentum_buffer"]))
 
 
 class RMSprop(Optimizer):

@@ -1,10 +1,11 @@
-"""The switch: its choice and refusals, what crosses it, the stand-in for CuPy, the kernels."""
+"""The switch: its choice and refusals, what crosses it, and the stand-in for CuPy."""
 
 import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,10 +13,11 @@ import cupy_names
 import numpy as np
 import pytest
 import strict_backend
+from libraries import compare
 from strict_backend import counts, strict
 
 import minigan as mg
-from minigan import backend, fused
+from minigan import backend
 from minigan.checkpoint import load_tensors, save_tensors
 from minigan.losses import NonSaturating
 from minigan.models import MODELS
@@ -151,7 +153,7 @@ def minigan(line: str, **environment: str) -> Any:
     ],
 )
 def test_the_real_cupy_without_a_driver(
-    line: str, environment: dict[str, str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    line: str, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if works("cupy"):
         pytest.skip("there is a GPU")
@@ -255,8 +257,21 @@ def test_a_fit_fetches_once_for_each_interval(monkeypatch: pytest.MonkeyPatch) -
     assert crossing(lambda: fit(one, 3 * LOG_EVERY))["downloads"] == 3
 
 
+@pytest.mark.parametrize("model", ["mlp", "dcgan"])
+@pytest.mark.usefixtures("device")
+def test_the_readme_counts_a_steps_launches(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "on_gpu", lambda: True)  # slices as long as there
+    one = trainer(model)
+    one.step()
+    counts.clear()
+    one.step()
+    readme = Path(__file__).parents[1] / "README.md"
+    kind = {"mlp": "an MLP", "dcgan": "a DCGAN"}[model]
+    assert f"{counts['launches']} for {kind} step" in " ".join(readme.read_text("utf-8").split())
+
+
 @pytest.mark.parametrize("model", ["mlp", "dcgan-half"])
-def test_the_same_draws_and_bits_and_a_checkpoint_goes_across(model: str, tmp_path: Any) -> None:
+def test_the_same_draws_and_bits_and_a_checkpoint_goes_across(model: str, tmp_path: Path) -> None:
     rows = {}
     for library in (np, strict):
         with backend.using_backend(library):
@@ -384,6 +399,17 @@ def test_a_transfer_planted_in_a_training_step_breaks_its_budget(
     assert crossing(one.step)["uploads"] == before["uploads"] + 1
 
 
+def test_other_bits_on_the_other_library_are_caught(tmp_path: Path) -> None:
+    """What conftest.py calls after each test."""
+    compare(tmp_path, "test_f[numpy-3]", "numpy", "bits")
+    compare(tmp_path, "test_f[strict-3]", "strict", "bits")
+    compare(tmp_path, "test_f[strict-4]", "strict", "other bits")
+    with pytest.raises(AssertionError, match=r"test_f\[strict-3\]: other results on strict"):
+        compare(tmp_path, "test_f[strict-3]", "strict", "other bits")
+    with pytest.raises(AssertionError, match="other results on numpy"):
+        compare(tmp_path, "test_f[numpy-4]", "numpy", "bits")
+
+
 @needs_cupy
 def test_the_list_of_names_is_the_real_cupys() -> None:
     import cupy
@@ -391,154 +417,3 @@ def test_the_list_of_names_is_the_real_cupys() -> None:
     if cupy.__version__ != strict_backend.VERSION:
         pytest.skip(f"the list is of CuPy {strict_backend.VERSION}, this is {cupy.__version__}")
     assert cupy_names.FILE.read_text(encoding="utf-8") == cupy_names.text()
-
-
-# --- Formulas -------------------------------------------------------------------------------------
-
-FORMULAS = {name: f for name, f in vars(fused).items() if isinstance(f, fused.Formula)}
-IN_PLACE = ("sgd", "sgd_momentum", "rmsprop", "adam", "move")
-VECTORS = ("mu", "s", "w", "b", "along_1", "along_x")
-NUMBERS = ("slope", "rest", "lr", "momentum", "alpha", "eps", "beta1", "rest1", "beta2", "rest2",
-           "rate")  # fmt: skip
-
-
-def arguments(formula: fused.Formula, shape: tuple[int, ...], dtype: str) -> tuple[Any, Any]:
-    """Entries for its inputs, matrices, vectors and numbers by name, and for what it overwrites."""
-    rng = np.random.default_rng(0)
-
-    def drawn(size: tuple[int, ...], low: float = 0.1) -> Any:
-        return rng.uniform(low, 2.0, size).astype(dtype)
-
-    inputs = [
-        float(rng.uniform(0.1, 0.9))
-        if name in NUMBERS
-        else drawn(
-            shape[1:] if name in VECTORS and len(shape) == 2 else shape,
-            -2.0 if name in ("x", "g") and "sqrt(x" not in formula.text else 0.1,
-        )
-        for name in formula.inputs
-    ]
-    return inputs, [drawn(shape) for _ in formula.outputs] if formula.name in IN_PLACE else []
-
-
-@pytest.mark.parametrize("shape", [(), (7,), (12, 5), (600, 3), (2, 3, 4, 5)], ids=str)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", FORMULAS)
-def test_a_formula_is_the_same_as_calls_of_numpy_and_as_a_kernel(
-    name: str, dtype: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backend, "CACHED", 256)  # several slices
-    formula = FORMULAS[name]
-    found = []
-    for library in (np, strict):
-        inputs, outputs = arguments(formula, shape, dtype)
-        with backend.using_backend(library):
-            inputs = [x if isinstance(x, float) else backend.asarray(x) for x in inputs]
-            outputs = tuple(map(backend.asarray, outputs))
-            counts.clear()
-            results = formula(*inputs, out=outputs)
-            assert counts["launches"] == (library is strict)
-            results = results if isinstance(results, tuple) else (results,)
-            assert not outputs or all(a is b for a, b in zip(results, outputs, strict=True))
-            found.append([backend.to_host(result) for result in results])
-    for ours, theirs in zip(*found, strict=True):
-        assert ours.dtype == dtype and ours.shape == shape
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def test_a_formula_keeps_the_memory_layout_and_cuts_any() -> None:
-    x = np.arange(2 * 3 * 4 * 5.0).reshape(2, 4, 5, 3).transpose(0, 3, 1, 2) - 50
-    z = fused.gate_relu(x, x)
-    assert z.strides == x.strides
-    np.testing.assert_array_equal(z, np.maximum(x, 0))
-
-
-def test_what_a_formula_is_made_of() -> None:
-    text = "x_hat = (x - mu) * s; z = max(x_hat * w + b, T(0)); z += 1; y = T(x > 0) * z"
-    assert fused.calls(text) == [
-        "subtract(x, mu, out=x_hat)", "multiply(x_hat, s, out=x_hat)",
-        "multiply(x_hat, w, out=z)", "add(z, b, out=z)", "maximum(z, 0, out=z)",
-        "add(z, 1, out=z)",
-        "y[...] = greater(x, 0)", "multiply(y, z, out=y)",
-    ]  # fmt: skip
-    assert fused.calls("z = (x + y) * (x - y)") == [
-        "add(x, y, out=z)", "subtract(x, y, out=_1)", "multiply(z, _1, out=z)",
-    ]  # fmt: skip
-    assert fused.calls("z = (x - z) * (z - x)") == [
-        "subtract(x, z, out=_0)", "subtract(z, x, out=_1)", "multiply(_0, _1, out=z)",
-    ]  # fmt: skip
-    assert fused.calls("p -= m / (sqrt(v) + eps) * -rate") == [
-        "sqrt(v, out=_2)", "add(_2, eps, out=_2)", "divide(m, _2, out=_1)",
-        "negative(rate, out=_2)", "multiply(_1, _2, out=_1)", "subtract(p, _1, out=p)",
-    ]  # fmt: skip
-
-
-def cuda_source(formula: fused.Formula, dtype: str) -> str:
-    """What CuPy would compile, for matrices and numbers in device memory: its headers and loop."""
-    import cupy
-    from cupy._core import _carray, _kernel, core
-
-    kernel, type_ = formula.kernel(cupy), np.dtype(dtype).type
-    types = [None if name in NUMBERS else type_ for name in formula.inputs]
-    *_, type_map = kernel._decide_params_type(tuple(types), (type_,) * len(formula.outputs))
-    array = _kernel._ArgInfo(1, cupy.ndarray, type_, 2, False, True)
-    number = _kernel._ArgInfo(3, float, type_, 0, True, True)
-    infos = [array if t else number for t in types] + [array] * len(formula.outputs)
-    infos.append(_kernel._ArgInfo(2, _carray.Indexer, np.int64, 2, True, True))
-    headers = "".join(f"#include <{name}>\n" for name in core._cupy_header_list)
-    return headers + _kernel._get_elementwise_kernel_code(
-        tuple(infos), type_map, kernel.params, kernel.operation, kernel.name, kernel.preamble
-    )
-
-
-def cubin(source: str) -> bytes:
-    """Machine code for a GPU of compute capability 9.0, by NVRTC; AssertionError with its log."""
-    import cupy
-    from cupy_backends.cuda.libs import nvrtc
-
-    include = f"{cupy.__path__[0]}/_core/include"
-    cccl = [f"{include}/cupy/_cccl/{part}" for part in ("libcudacxx", "thrust", "cub")]
-    options = ["-arch=sm_90", "-std=c++17", *(f"-I{path}" for path in [include, *cccl])]
-    program = nvrtc.createProgram(source, "formula.cu", (), ())
-    try:
-        nvrtc.compileProgram(program, tuple(options))
-    except nvrtc.NVRTCError:
-        raise AssertionError(nvrtc.getProgramLog(program) + source) from None
-    return nvrtc.getCUBIN(program)
-
-
-def has_nvrtc() -> bool:
-    try:
-        from cupy_backends.cuda.libs import nvrtc
-
-        return bool(nvrtc.getVersion())
-    except (ImportError, OSError, RuntimeError):
-        return False
-
-
-needs_nvrtc = pytest.mark.skipif(not has_nvrtc(), reason="CuPy or NVRTC is not installed")
-
-
-@needs_nvrtc
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", FORMULAS)
-def test_a_formula_compiles_for_a_gpu(name: str, dtype: str) -> None:
-    source = cuda_source(FORMULAS[name], dtype)
-    assert FORMULAS[name].text in source
-    assert cubin(source).startswith(b"\x7fELF")
-
-
-@needs_nvrtc
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("z = maximum(x, T(0))", "maximum"),  # NumPy's name
-        ("x = z", "const"),  # an input
-        ("z = x ** 2", "operand"),  # Python alone
-    ],
-)
-def test_a_formula_that_is_no_cpp_does_not_compile(text: str, message: str) -> None:
-    wrong = object.__new__(fused.Formula)
-    wrong.name, wrong.text, wrong.inputs, wrong.outputs = "wrong", text, ["x"], ["z"]
-    with pytest.raises(AssertionError, match=message):
-        cubin(cuda_source(wrong, "float32"))

@@ -179,12 +179,11 @@ class BatchNorm1d(Module):
 
     def with_next(self, following: Module) -> Callable[[Tensor], Tensor] | None:
         """Batch norm and a ReLU or LeakyReLU behind it are one pass."""
-        if type(self) not in (BatchNorm1d, BatchNorm2d):
-            return None  # a subclass may do more
-        if type(following) is ReLU:
-            return partial(self._activated, 0.0)
-        if type(following) is LeakyReLU and 0.0 < following.negative_slope < 1.0:
-            return partial(self._activated, following.negative_slope)
+        if type(self) in (BatchNorm1d, BatchNorm2d):  # a subclass may do more
+            if type(following) is ReLU:
+                return partial(self._activated, 0.0)
+            if type(following) is LeakyReLU and 0.0 < following.negative_slope < 1.0:
+                return partial(self._activated, following.negative_slope)
         return None
 
     def extra_repr(self) -> str:

@@ -265,7 +265,7 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     )
 
 
-def compare(ufunc: str, x: Tensor, y: Operand) -> Tensor:
+def compare(ufunc: str, x: Operand, y: Operand) -> Tensor:
     """A boolean Tensor without gradient; ``ufunc`` is NumPy's name of the comparison."""
     x, y = _pair(ufunc, x, y)
     return record(getattr(backend.xp, ufunc)(_raw(x), _raw(y)))
