@@ -106,13 +106,14 @@ class Formula:
         (M, C), vectors (C,).
         """
         xp, first = backend.xp, inputs[0]
+        vectors = first.ndim == 2 and any(getattr(a, "ndim", 2) == 1 for a in inputs)
+        order = "C" if vectors else "K"  # rows, for side_by_side; else as in memory already
         if xp.ndarray is not numpy.ndarray:
-            out = out or tuple(xp.empty_like(first) for _ in self.outputs)
+            out = out or tuple(xp.empty_like(first, order=order) for _ in self.outputs)
             self.kernel(xp)(*inputs, *out)
         else:
-            vectors = first.ndim == 2 and any(getattr(a, "ndim", 2) == 1 for a in inputs)
             wide = side_by_side(*inputs) if vectors else inputs
-            written = out or tuple(xp.empty_like(wide[0]) for _ in self.outputs)
+            written = out or tuple(xp.empty_like(wide[0], order=order) for _ in self.outputs)
             for parts in slices(*wide, *written):
                 self.in_numpy(*parts, *(numpy.empty_like(parts[0]) for _ in self._scratch))
             out = out or tuple(z.reshape(first.shape) for z in written)

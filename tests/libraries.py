@@ -19,13 +19,18 @@ def use(name: str, patch: pytest.MonkeyPatch) -> None:
     patch.setitem(backend.LIBRARIES, "numpy", lambda: chosen)
 
 
+def without(library: str, test: str) -> str:
+    """A test's id without the parameter that names the library."""
+    return test.replace(f"[{library}]", "").replace(f"[{library}-", "[")
+
+
 def compare(folder: Path, test: str, mine: str, digest: str) -> None:
     """Leave what a test fetched for the one on the other library, and compare if that has run.
 
     Whichever is second compares, in whatever processes the two have run.
     """
     (other,) = BOTH.keys() - {mine}
-    key = hashlib.sha256(test.replace(mine, "").encode()).hexdigest()
+    key = hashlib.sha256(test.encode()).hexdigest()
     (folder / f"{key}.{mine}").write_text(digest)
     theirs = folder / f"{key}.{other}"
     if theirs.exists() and (text := theirs.read_text()):

@@ -68,7 +68,7 @@ def _wrapped(result: Any, *sources: Any) -> Any:
 
 def _writable(host: numpy.ndarray) -> numpy.ndarray:
     """Refuse an array in which two entries may be one place in memory: on a GPU, writes race."""
-    span = host.itemsize
+    span = host.itemsize if host.size else 0
     for stride, n in sorted((abs(s), n) for s, n in zip(host.strides, host.shape, strict=True)):
         if n > 1 and stride < span:
             _refused(f"a write through overlapping memory (shape {host.shape}, {host.strides})")

@@ -13,7 +13,7 @@ import cupy_names
 import numpy as np
 import pytest
 import strict_backend
-from libraries import compare
+from libraries import compare, without
 from strict_backend import counts, strict
 
 import minigan as mg
@@ -401,13 +401,15 @@ def test_a_transfer_planted_in_a_training_step_breaks_its_budget(
 
 def test_other_bits_on_the_other_library_are_caught(tmp_path: Path) -> None:
     """What conftest.py calls after each test."""
-    compare(tmp_path, "test_f[numpy-3]", "numpy", "bits")
-    compare(tmp_path, "test_f[strict-3]", "strict", "bits")
-    compare(tmp_path, "test_f[strict-4]", "strict", "other bits")
-    with pytest.raises(AssertionError, match=r"test_f\[strict-3\]: other results on strict"):
-        compare(tmp_path, "test_f[strict-3]", "strict", "other bits")
-    with pytest.raises(AssertionError, match="other results on numpy"):
-        compare(tmp_path, "test_f[numpy-4]", "numpy", "bits")
+    assert without("numpy", "a.py::test_numpy[numpy-numpy]") == "a.py::test_numpy[numpy]"
+    assert without("strict", "a.py::test_strict[strict]") == "a.py::test_strict"
+    compare(tmp_path, "test_f[3]", "numpy", "bits")
+    compare(tmp_path, "test_f[3]", "strict", "bits")
+    compare(tmp_path, "test_f[4]", "strict", "other bits")
+    with pytest.raises(AssertionError, match=r"test_f\[3\]: other results on strict"):
+        compare(tmp_path, "test_f[3]", "strict", "other bits")
+    with pytest.raises(AssertionError, match=r"test_f\[4\]: other results on numpy"):
+        compare(tmp_path, "test_f[4]", "numpy", "bits")
 
 
 @needs_cupy

@@ -173,7 +173,7 @@ def pad(x: Operand, pad: Sequence[int], *, value: float = 0.0) -> Tensor:
     widths = [(0, 0)] * (x.ndim - len(pad) // 2)
     widths += [(pad[i], pad[i + 1]) for i in reversed(range(0, len(pad), 2))]
     inner = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
-    padded = backend.xp.pad(x.data, widths, constant_values=value)
+    padded = backend.xp.pad(x.data, widths, constant_values=float(value))
     return record(padded, (x, lambda g: getitem(g, inner)))
 
 

@@ -13,8 +13,8 @@ from minigan import functional as F
 FORMULAS = {name: f for name, f in vars(fused).items() if isinstance(f, fused.Formula)}
 IN_PLACE = ("sgd", "momentum", "rmsprop", "adam", "move")
 VECTORS = ("mu", "s", "w", "a", "b")
-NUMBERS = ("slope", "rest", "lr", "decay", "momentum", "alpha", "eps", "beta1", "rest1", "beta2", "rest2",
-           "rate")  # fmt: skip
+NUMBERS = ("alpha", "beta1", "beta2", "decay", "eps", "lr", "momentum", "rate", "rest", "rest1",
+           "rest2", "slope")  # fmt: skip
 
 
 def arguments(formula: fused.Formula, shape: tuple[int, ...], dtype: str) -> tuple[Any, Any]:
