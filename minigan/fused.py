@@ -17,7 +17,7 @@ import ast
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy
@@ -114,7 +114,7 @@ class Formula:
         else:
             wide = side_by_side(*inputs) if vectors else inputs
             written = out or tuple(xp.empty_like(wide[0], order=order) for _ in self.outputs)
-            for parts in slices(*wide, *written):
+            for parts in slices([*wide, *written], len(self._scratch)):
                 self.in_numpy(*parts, *(numpy.empty_like(parts[0]) for _ in self._scratch))
             out = out or tuple(z.reshape(first.shape) for z in written)
         return out[0] if len(out) == 1 else out
@@ -129,7 +129,7 @@ class Formula:
 def column_sums(*operands: Array, of: Formula | None = None) -> Array:
     """Σ over the rows of a matrix (M, C), or of a formula's output: (C,)."""
     xp, c, total = backend.xp, operands[0].shape[1], None
-    for parts in slices(*side_by_side(*operands)):
+    for parts in slices(side_by_side(*operands), 1 if of else 0):
         rows = of(*parts) if of else parts[0]
         part = xp.ones(len(rows), rows.dtype) @ rows  # a product: the fastest sum
         total = part if total is None else total + part
@@ -138,14 +138,17 @@ def column_sums(*operands: Array, of: Formula | None = None) -> Array:
     return total if len(total) == c else total.reshape(-1, c).sum(axis=0)
 
 
-def slices(*operands: Any) -> Iterator[list[Any]]:
-    """The operands for a few rows of the first at a time; those with fewer axes are not cut."""
+def slices(operands: Sequence[Any], more: int) -> Iterator[Sequence[Any]]:
+    """The operands for a few rows of the first at a time; those with fewer axes are not cut.
+
+    They share the cache with ``more`` arrays of their size.
+    """
     axes = operands[0].ndim
     whole = [getattr(a, "ndim", 0) == axes for a in operands]
     if not axes:
-        yield list(operands)
+        yield operands
         return
-    a_row_of_all = math.prod(operands[0].shape[1:]) * (sum(whole) + 1)  # 1 for what is computed
+    a_row_of_all = math.prod(operands[0].shape[1:]) * (sum(whole) + more)
     for s in backend.batches(len(operands[0]), a_row_of_all):
         yield [a[s] if cut else a for a, cut in zip(operands, whole, strict=True)]
 

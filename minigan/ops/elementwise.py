@@ -73,11 +73,6 @@ def _raw(x: Operand) -> Any:
     return x.data if isinstance(x, Tensor) else x
 
 
-def _dtype(x: Operand, y: Operand) -> Any:
-    """That of a :func:`_pair`."""
-    return next(t.dtype for t in (x, y) if isinstance(t, Tensor))
-
-
 def _float(op: str, x: Operand) -> Tensor:
     """``x`` as a Tensor of floats; a calculus on integers is a mistake, so TypeError."""
     x = as_tensor(x)
@@ -107,7 +102,7 @@ def mul(x: Operand, y: Operand) -> Tensor:
 def div(x: Operand, y: Operand) -> Tensor:
     """z = x / y.  x̄ = ḡ/y, ȳ = −ḡ·z/y. Integers are divided in float32."""
     x, y = _pair("div", x, y)
-    dtype = None if _dtype(x, y).kind == "f" else "float32"
+    dtype = None if (x if isinstance(x, Tensor) else y).dtype.kind == "f" else "float32"
     return record(
         backend.xp.divide(_raw(x), _raw(y), dtype=dtype),
         (x, lambda g: g / y),
@@ -214,8 +209,8 @@ def maximum(x: Operand, y: Operand) -> Tensor:
     x, y = _pair("maximum", x, y)
     return record(
         backend.xp.maximum(_raw(x), _raw(y)),
-        (x, lambda g: g * _larger(x, y)),
-        (y, lambda g: g * _larger(y, x)),
+        (x, lambda g: g * _larger(x, y, g.dtype)),
+        (y, lambda g: g * _larger(y, x, g.dtype)),
     )
 
 
@@ -224,14 +219,14 @@ def minimum(x: Operand, y: Operand) -> Tensor:
     x, y = _pair("minimum", x, y)
     return record(
         backend.xp.minimum(_raw(x), _raw(y)),
-        (x, lambda g: g * _larger(y, x)),
-        (y, lambda g: g * _larger(x, y)),
+        (x, lambda g: g * _larger(y, x, g.dtype)),
+        (y, lambda g: g * _larger(x, y, g.dtype)),
     )
 
 
-def _larger(x: Operand, y: Operand) -> Tensor:
+def _larger(x: Operand, y: Operand, dtype: Any) -> Tensor:
     """1 where x > y, ½ where x = y, 0 where x < y."""
-    a, b, dtype = _raw(x), _raw(y), _dtype(x, y)
+    a, b = _raw(x), _raw(y)
     return Tensor((a > b).astype(dtype) + (a == b).astype(dtype) * 0.5)
 
 
