@@ -102,7 +102,8 @@ def mul(x: Operand, y: Operand) -> Tensor:
 def div(x: Operand, y: Operand) -> Tensor:
     """z = x / y.  x̄ = ḡ/y, ȳ = −ḡ·z/y. Integers are divided in float32."""
     x, y = _pair("div", x, y)
-    dtype = None if (x if isinstance(x, Tensor) else y).dtype.kind == "f" else "float32"
+    (kind,) = {t.dtype.kind for t in (x, y) if isinstance(t, Tensor)}
+    dtype = None if kind == "f" else "float32"
     return record(
         backend.xp.divide(_raw(x), _raw(y), dtype=dtype),
         (x, lambda g: g / y),
