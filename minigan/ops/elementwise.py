@@ -251,8 +251,7 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     if condition.dtype.kind != "b":
         raise TypeError(f"where: the condition must be boolean, got {condition.dtype}")
     x, y = _pair("where", x, y)
-    tensors = [t for t in (condition, x, y) if isinstance(t, Tensor)]
-    shape = numpy.broadcast_shapes(*(t.shape for t in tensors))
+    shape = numpy.broadcast_shapes(*(t.shape for t in (condition, x, y) if isinstance(t, Tensor)))
     both = [broadcast_to(t, shape) if isinstance(t, Tensor) else t for t in (x, y)]
     return record(
         backend.xp.where(condition.data, *map(_raw, both)),
