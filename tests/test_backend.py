@@ -17,11 +17,11 @@ from libraries import compare, without
 from strict_backend import counts, strict
 
 import minigan as mg
-from minigan import backend
+from minigan import backend, training
 from minigan.checkpoint import load_tensors, save_tensors
 from minigan.losses import NonSaturating
 from minigan.models import MODELS
-from minigan.training import LOG_EVERY, Trainer, fit
+from minigan.training import Trainer, fit
 
 pytestmark = pytest.mark.on_the_host("chooses its array libraries itself")
 
@@ -143,6 +143,7 @@ def minigan(line: str, **environment: str) -> Any:
 
 
 @needs_cupy
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "environment"),
     [
@@ -189,6 +190,7 @@ def test_the_environment_names_a_library(value: str) -> None:
     assert done.stdout.split() == ["numpy", "1.0", "3.141592653589793"], done.stderr
 
 
+@pytest.mark.slow
 def test_a_wrong_name_in_the_environment_is_an_error_at_its_first_use() -> None:
     assert python("", "nonsense").returncode == 0
     assert python("mg.backend.set_backend('numpy'); mg.tensor(1.0)", "nonsense").returncode == 0
@@ -251,10 +253,12 @@ def test_a_logged_step_fetches_once() -> None:
 
 @pytest.mark.usefixtures("device")
 def test_a_fit_fetches_once_for_each_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "LOG_EVERY", 3)
     one = trainer("mlp")
-    one.images = np.repeat(one.images, LOG_EVERY, axis=0)  # 200 steps an epoch
+    one.images = np.repeat(one.images, 3, axis=0)  # 12 steps an epoch
     one._start_epoch()
-    assert crossing(lambda: fit(one, 3 * LOG_EVERY))["downloads"] == 3
+    assert crossing(lambda: fit(one, 9))["downloads"] == 3
+    assert crossing(lambda: fit(one, 10))["downloads"] == 1  # the last step, which is always logged
 
 
 @pytest.mark.parametrize("model", ["mlp", "dcgan"])

@@ -14,7 +14,7 @@ CASES = [
     pytest.param(row, package, id=f"{row.name.strip()}, {package}")
     for row in ROWS
     for package in row.tasks
-    if package != "tinygrad"  # its compiler takes longer than the rest of this file
+    if package not in ("minigan", "tinygrad")  # tinygrad's compiler takes longer than all of these
 ]
 
 
@@ -35,8 +35,16 @@ def need(package: str) -> None:
         pytest.skip(f"{package} is not installed")
 
 
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name.strip())
+def test_every_task_of_minigans_can_be_built_and_run(row: bench.Row) -> None:
+    task = row.tasks["minigan"]()
+    task()
+    task()
+
+
+@pytest.mark.on_the_host("others have arrays of their own")
 @pytest.mark.parametrize(("row", "package"), CASES)
-def test_every_task_can_be_built_and_run(row: bench.Row, package: str) -> None:
+def test_every_task_of_others_can_be_built_and_run(row: bench.Row, package: str) -> None:
     need(package)
     task = row.tasks[package]()
     task()
@@ -61,6 +69,7 @@ def test_convolutions_are_the_same(what: str) -> None:
     np.testing.assert_allclose(ours().numpy(), theirs().numpy(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.on_the_host("starts a process of its own")
 def test_no_matrix_product_of_the_step_escapes() -> None:
     """Multiplications of the DCGAN's step, counted on paper (in a process of its own)."""
     assert bench._apart(multiplications) == pytest.approx(expected_multiplications())
@@ -97,6 +106,7 @@ def expected_multiplications() -> float:
     return n * sum(a * b for a, b in zip(g + d, times_g + times_d, strict=True))
 
 
+@pytest.mark.on_the_host("starts a process of its own")
 def test_the_parts_add_up() -> None:
     parts, plain = bench._apart(partial(small_profile, "dcgan"))
     assert min(parts.values()) > 0
@@ -116,6 +126,7 @@ def broken() -> bench.Task:
     raise RuntimeError("this library does not work here")
 
 
+@pytest.mark.slow
 @pytest.mark.on_the_host("starts processes of its own")
 def test_measure_takes_turns_and_leaves_out_what_fails(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

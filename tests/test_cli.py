@@ -650,6 +650,7 @@ def test_feature_maps_need_maps(finished: Path) -> None:
     refused(minigan("sample", finished, "--feature-maps"), 2, "mlp", "no feature maps")
 
 
+@pytest.mark.slow
 def test_a_dcgan_is_trained_resumed_and_looked_into(tmp_path: Path) -> None:
     start = ["train", "dcgan-half", "--data", "mnist-mini", "--batch-size", "16", "--out"]
     assert minigan(*start, "a", "--steps", "4").code == 0

@@ -736,6 +736,7 @@ class Shift(nn.Module):
         return self.inner(z)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("game", [minimax, non_saturating], ids=repr)
 def test_a_small_gan_finds_the_mean(game: Objective) -> None:
     """An affine G against a linear D, s = w·x, on one Gaussian of variance σ² and mean μ.

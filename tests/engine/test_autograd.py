@@ -188,6 +188,7 @@ def test_only_what_the_requested_inputs_need_is_computed() -> None:
         mg.grad((x * custom(y, forbidden)).sum(), y)
 
 
+@pytest.mark.slow
 def test_a_chain_of_a_hundred_thousand_operations() -> None:
     x = leaf(1.0)
     y = x
@@ -517,6 +518,7 @@ def test_training_makes_no_reference_cycles() -> None:
         assert gc.collect() == 0  # the number of objects that only the collector could free
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_over_training_steps() -> None:
     train = training_steps()
     peaks = []
