@@ -149,7 +149,6 @@ def minigan(line: str, **environment: str) -> Any:
     [
         ("train mlp --backend cupy", {}),
         ("train mlp", {"MINIGAN_BACKEND": "cupy"}),
-        ("sample nowhere --backend cupy", {}),
         ("bench --backend cupy", {}),
     ],
 )
@@ -165,6 +164,10 @@ def test_the_real_cupy_without_a_driver(
     assert message.startswith("minigan: backend 'cupy': no usable NVIDIA driver or GPU (cuda")
     assert "Install NVIDIA's driver" in message and "without a GPU" in message
     assert list(tmp_path.iterdir()) == []
+    fallen = minigan("sample nowhere --backend auto")
+    said, refused = fallen.stderr.splitlines()
+    assert said.startswith("minigan: falling back to NumPy: backend 'cupy': no usable NVIDIA")
+    assert refused.startswith("minigan: nowhere holds no run")
 
 
 def works(name: str) -> bool:
