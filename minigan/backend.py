@@ -107,7 +107,11 @@ def set_backend(backend: str | Any) -> None:
 
 @contextlib.contextmanager
 def using_backend(backend: str | Any) -> Iterator[None]:
-    """``with using_backend("numpy"): ...`` switches for the block and switches back after it."""
+    """``with using_backend("numpy"): ...`` switches for the block and switches back after it.
+
+    Raises what :func:`set_backend` does, before the block. Parameters made inside of it can be used
+    in another such block, but not between.
+    """
     global xp
     previous = xp
     set_backend(backend)

@@ -183,7 +183,7 @@ class BatchNorm1d(Module):
             if type(following) is ReLU:
                 return partial(self._activated, 0.0)
             if type(following) is LeakyReLU and 0.0 < following.negative_slope < 1.0:
-                return partial(self._activated, following.negative_slope)
+                return partial(self._activated, float(following.negative_slope))
         return None
 
     def extra_repr(self) -> str:
