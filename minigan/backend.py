@@ -39,22 +39,18 @@ def _import_cupy() -> Any:
         import cupy
     except ImportError as error:
         raise BackendError(
-            f"backend 'cupy': the package is not installed ({error}). "
+            f"backend 'cupy': the package is not installed, or not whole ({error}). "
             "Install it with: pip install 'minigan[cuda12]' (or [cuda13] for drivers from 580 on)"
         ) from error
     try:
-        devices = cupy.cuda.runtime.getDeviceCount()
+        cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise BackendError(
             f"backend 'cupy': no usable NVIDIA driver or GPU ({error}). Install NVIDIA's driver, "
-            "from 525 on for minigan[cuda12] and 580 for [cuda13], until nvidia-smi lists the GPU; "
-            "without a GPU, use the backend 'numpy'"
+            "from 525 on for minigan[cuda12] and 580 for [cuda13], until nvidia-smi lists the GPU, "
+            "and see that CUDA_VISIBLE_DEVICES does not hide it; without a GPU, use the backend "
+            "'numpy'"
         ) from error
-    if devices == 0:
-        raise BackendError(
-            "backend 'cupy': the NVIDIA driver finds no GPU. Check that nvidia-smi lists one and "
-            "that CUDA_VISIBLE_DEVICES does not hide it; without a GPU, use the backend 'numpy'"
-        )
     try:
         one = cupy.ones((2, 2), dtype=cupy.float32)
         float(((one + one) @ one)[0, 0])
@@ -70,7 +66,7 @@ def _cupy_if_it_works() -> Any:
     try:
         return _import_cupy()
     except BackendError as error:
-        warnings.warn(f"falling back to NumPy: {error}", stacklevel=4)
+        warnings.warn(f"falling back to NumPy: {error}", stacklevel=3)
         return numpy
 
 
@@ -90,7 +86,7 @@ def set_backend(backend: str | Any) -> None:
             warning that says why), or any object with NumPy's namespace.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name. TypeError: neither a name nor such an object.
         BackendError: (a RuntimeError) ``"cupy"`` cannot work here, and the message names what is
             missing; or parameters of the library in use are alive, which the other could not use.
     """
@@ -100,6 +96,8 @@ def set_backend(backend: str | Any) -> None:
             expected = ", ".join(map(repr, LIBRARIES))
             raise ValueError(f"unknown backend {backend!r}; expected one of {expected}")
         backend = LIBRARIES[backend]()
+    elif not hasattr(backend, "ndarray"):
+        raise TypeError(f"expected a backend's name or a namespace like NumPy's, got {backend!r}")
     if backend is not xp:
         _refuse_to_strand(backend)
     xp = backend
@@ -137,7 +135,7 @@ def _refuse_to_strand(other: Any) -> None:
         raise BackendError(
             f"cannot switch to backend {name(other)!r}: {len(left)} parameters live on "
             f"{name()!r}, the first of shape {left[0]}; choose the backend before building "
-            "models, or delete them first (their state_dict() can be saved and loaded)"
+            "models, or delete them and their optimizers first (a state_dict() can be saved)"
         )
 
 
@@ -191,7 +189,7 @@ def checked(value: Any) -> Array:
 
 def to_host(array: Array) -> numpy.ndarray:
     """The way out, and the only one: a NumPy copy of ``array``, in host memory, of its own."""
-    return numpy.array(array.get() if hasattr(array, "get") else array)
+    return array.get() if hasattr(array, "get") else numpy.array(array)
 
 
 # --- Memory ---------------------------------------------------------------------------------------

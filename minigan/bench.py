@@ -180,7 +180,8 @@ def _pytorch_step(model: str) -> Task:
     import torch
     from torch.nn.functional import softplus
 
-    g, d = (player.to(_pytorch_device()) for player in _nets(torch.nn, model))
+    device = _pytorch_device()
+    g, d = (player.to(device) for player in _nets(torch.nn, model))
     for twin, ours in zip((g, d), _players(model), strict=True):
         state = {name: torch.from_numpy(value.numpy()) for name, value in ours.state_dict().items()}
         twin.load_state_dict(state, strict=False)  # batch norm has a num_batches_tracked besides
@@ -188,7 +189,7 @@ def _pytorch_step(model: str) -> Task:
     adam_g, adam_d = (torch.optim.Adam(p, **ADAM) for p in (of_g, d.parameters()))
 
     def step() -> Any:
-        real, z_d, z_g = (torch.from_numpy(array).to(_pytorch_device()) for array in draw())
+        real, z_d, z_g = (torch.from_numpy(array).to(device) for array in draw())
         with torch.no_grad():
             fake = g(z_d)
         real_logits, fake_logits = d(real), d(fake)

@@ -1,6 +1,6 @@
 """Layer 1: formulas over entries, each in one pass, written once for both array libraries.
 
-On a GPU a small GAN waits for launches: an operation at a time, Adam alone is fourteen for every
+On a GPU a small GAN waits for launches: an operation at a time, Adam alone is a dozen for every
 parameter. Here its whole step is one text, which is C++ and Python at once:
 
     m *= beta1; m += g * rest1; v *= beta2; v += g * g * rest2; p -= m / (sqrt(v) + eps) * rate
@@ -34,6 +34,11 @@ FUNCTIONS = {
     "abs": "abs", "exp": "exp", "log1p": "log1p", "max": "maximum", "min": "minimum",
     "sqrt": "sqrt",
 }  # fmt: skip
+#: CUDA's own would take NaN for the smaller and for the larger one: a diverged run must show.
+PREAMBLE = """
+#define max(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
+#define min(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
+"""
 UFUNCS = {u: getattr(numpy, u) for u in [*OPERATORS.values(), *FUNCTIONS.values(), "greater"]}
 
 
@@ -103,7 +108,7 @@ class Formula:
         """The outputs: ``out``, overwritten, or new arrays like the first input.
 
         The first input is an array; others are arrays of its shape, numbers or, if it is a matrix
-        (M, C), vectors (C,).
+        (M, C), vectors (C,), and then there is no ``out``.
         """
         xp, first = backend.xp, inputs[0]
         vectors = first.ndim == 2 and any(getattr(a, "ndim", 2) == 1 for a in inputs)
@@ -123,7 +128,7 @@ class Formula:
     def kernel(self, xp: Any) -> Any:
         """The same as one kernel of CuPy's."""
         inputs, outputs = (", ".join(f"T {n}" for n in ns) for ns in (self.inputs, self.outputs))
-        return xp.ElementwiseKernel(inputs, outputs, self.text, self.name)
+        return xp.ElementwiseKernel(inputs, outputs, self.text, self.name, preamble=PREAMBLE)
 
 
 def column_sums(*operands: Array, of: Formula | None = None) -> Array:

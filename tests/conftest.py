@@ -5,8 +5,7 @@ examples every time, so that a commit is judged by its own changes; "all" draws 
 
 Every test runs on NumPy and on the stand-in for CuPy of strict_backend.py, and what it fetched from
 one must equal, to the bit, what it fetched from the other. What is marked ``on_the_host("why")``
-runs once: it touches no array library, or chooses one itself, or starts processes of its own. On a
-machine with a GPU, ``MINIGAN_BACKEND=cupy`` runs the suite on CuPy instead.
+runs once: it touches no array library, or chooses one itself, or starts processes of its own.
 """
 
 import hashlib
@@ -24,7 +23,6 @@ from libraries import compare, use, without
 from minigan import backend
 
 TIER = os.environ.get("MINIGAN_TIER", "default")
-GPU = os.environ.get("MINIGAN_BACKEND") == "cupy"
 for tier, count in {"fast": 5, "default": 25, "all": 200}.items():
     settings.register_profile(
         tier,
@@ -38,8 +36,7 @@ settings.load_profile(TIER)
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     once = metafunc.definition.get_closest_marker("on_the_host")
-    libraries = ["numpy"] if once else ["cupy"] if GPU else ["numpy", "strict"]
-    metafunc.parametrize("library", libraries, indirect=True)
+    metafunc.parametrize("library", ["numpy"] if once else ["numpy", "strict"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +61,7 @@ FETCHED = pytest.StashKey[Any]()
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     """After a test that passed, compare what it fetched with what it fetched elsewhere."""
-    if TIER == "all" or GPU:  # with all, each run draws examples of its own
+    if TIER == "all":  # each run draws examples of its own
         return (yield)
     mine = pyfuncitem.callspec.params["library"]
     name = without(mine, pyfuncitem.nodeid)

@@ -14,9 +14,8 @@ BOTH = {"numpy": numpy, "strict": strict}
 
 def use(name: str, patch: pytest.MonkeyPatch) -> None:
     """Make an array library the current one, and what the name "numpy" means."""
-    chosen = BOTH[name] if name in BOTH else backend.LIBRARIES[name]()
-    patch.setattr(backend, "xp", chosen)
-    patch.setitem(backend.LIBRARIES, "numpy", lambda: chosen)
+    patch.setattr(backend, "xp", BOTH[name])
+    patch.setitem(backend.LIBRARIES, "numpy", lambda: BOTH[name])
 
 
 def without(library: str, test: str) -> str:

@@ -32,6 +32,8 @@ counts: Counter[str] = Counter()
 ENTRANCES = ("array", "asarray")
 #: These take memory and compute nothing.
 FREE = ("empty", "empty_like")
+#: These make the host wait, to know the shape of what they return.
+SYNCS = ("argwhere", "compress", "extract", "flatnonzero", "nonzero", "unique")
 NUMBERS = bool | int | float
 
 
@@ -82,10 +84,18 @@ def _called(where: str, name: str, function: Any, args: Any, kwargs: Any, *owner
     host_kwargs = {key: _unwrapped(value) for key, value in kwargs.items()}
     if (out := kwargs.get("out")) is not None:
         _writable(out._host)
+    if isinstance(function, numpy.ufunc) or name in ("dot", "tensordot", "where"):
+        if any(isinstance(a, list | tuple) for a in args):
+            _refused("a list as operand")
+        if len(args) > getattr(function, "nin", 3):
+            _refused("an output that is not named out=")
+    counts["syncs"] += name in SYNCS or (name == "where" and len(args) == 1)
     result = function(*map(_unwrapped, args), **host_kwargs)
     if out is not None:
         counts["launches"] += 1
         return out
+    if isinstance(result, bool | str):
+        _refused(f"{name} brings entries to the host")
     return _wrapped(result, *owner, *args)
 
 
@@ -144,6 +154,11 @@ class ndarray:
 
     def _hidden(self, *_: Any) -> NoReturn:
         _refused("a hidden transfer: float(), int(), bool(), if, in, .item(), .tolist()")
+
+    __reduce__ = _hidden
+
+    def __deepcopy__(self, memo: Any) -> "ndarray":
+        return self.copy()  # type: ignore[no-any-return]
 
     __float__ = __int__ = __bool__ = __index__ = __complex__ = __contains__ = _hidden
     item = tolist = tobytes = dump = dumps = tofile = _hidden
@@ -260,7 +275,10 @@ def _uploaded(name: str, data: Any, **kwargs: Any) -> ndarray:
 class ElementwiseKernel:
     """CuPy's: the formula runs as Python, which the formulas of minigan.fused are as well."""
 
-    def __init__(self, in_params: str, out_params: str, operation: str, name: str = "kernel"):
+    def __init__(
+        self, in_params: str, out_params: str, operation: str, name: str = "kernel",
+        preamble: str = "",
+    ):  # fmt: skip
         self.inputs, self.outputs = self._parsed(in_params), self._parsed(out_params)
         self.code = compile(operation.replace(";", "\n").replace("\n ", "\n"), name, "exec")
 

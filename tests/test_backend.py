@@ -1,7 +1,9 @@
 """The switch: its choice and refusals, what crosses it, and the stand-in for CuPy."""
 
+import copy
 import importlib.util
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -46,6 +48,8 @@ def test_a_name_or_any_object_with_numpys_namespace() -> None:
     assert backend.xp is np
     with pytest.raises(ValueError, match="'cudy'.*'numpy', 'cupy', 'auto'"):
         backend.set_backend("cudy")
+    with pytest.raises(TypeError, match="got 3"):
+        backend.set_backend(3)
 
 
 def test_the_block_is_left_by_an_error_too() -> None:
@@ -62,7 +66,11 @@ def test_a_switch_that_would_strand_parameters() -> None:
         assert part in str(caught.value)
     assert backend.xp is np and layer(mg.tensor([[1.0, 2.0, 3.0]])).shape == (1, 2)
     layer.itself = [layer]  # a cycle, which only the garbage collector takes away
+    twin = copy.deepcopy(layer)
     del layer
+    with pytest.raises(backend.BackendError, match="2 parameters"):
+        backend.set_backend(strict)
+    del twin
     with backend.using_backend(strict):
         pass
 
@@ -109,7 +117,10 @@ BROKEN = {
     "no package": (None, ["not installed", "pip install 'minigan[cuda12]'", "[cuda13]"]),
     "no driver": (fake_cupy(CUDARuntimeError("cudaErrorInsufficientDriver")),
                   ["no usable NVIDIA driver", "cudaErrorInsufficientDriver", "nvidia-smi"]),
-    "no device": (fake_cupy(0), ["no GPU", "nvidia-smi", "CUDA_VISIBLE_DEVICES"]),
+    "no device": (
+        fake_cupy(CUDARuntimeError("cudaErrorNoDevice")),
+        ["GPU (cudaErrorNoDevice)", "nvidia-smi", "CUDA_VISIBLE_DEVICES"],
+    ),
     "no libraries": (fake_cupy(1, OSError("libnvrtc.so.13 not found")),
                      ["CUDA libraries", "libnvrtc.so.13", "pip install 'minigan[cuda12]'"]),
 }  # fmt: skip
@@ -302,6 +313,13 @@ def test_the_same_draws_and_bits_and_a_checkpoint_goes_across(model: str, tmp_pa
 
 HOST = np.arange(6.0, dtype="float32").reshape(2, 3)
 
+KERNEL = strict.ElementwiseKernel("T x", "T z", "z = x", "copy")
+
+
+def overlapping(a: Any) -> Any:
+    return strict.lib.stride_tricks.as_strided(a, (2, 2), (4, 4))
+
+
 #: What is wrong: (on an array of the device, part of the message).
 FAULTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a NumPy array on the right": (lambda a: a + HOST, "NumPy array of shape (2, 3)"),
@@ -315,6 +333,20 @@ FAULTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a NumPy mask": (lambda a: a[HOST > 2], "NumPy array"),
     "a NumPy index in add.at": (lambda a: strict.add.at(a, np.array([0]), 1.0), "NumPy array"),
     "a list as index": (lambda a: a[[0, 1]], "list as index"),
+    "a list as operand": (lambda a: strict.add(a, [1.0, 2.0, 3.0]), "list as operand"),
+    "a tuple on the right": (lambda a: a * (1.0, 2.0, 3.0), "list as operand"),
+    "an unnamed output": (lambda a: strict.add(a, a, a), "not named out="),
+    "a verdict on the host": (lambda a: strict.array_equal(a, a), "array_equal brings"),
+    "a text of entries": (lambda a: strict.array_str(a), "array_str brings"),
+    "a pickle": (lambda a: pickle.dumps(a), "hidden transfer"),
+    "an absent keyword of an upload": (lambda a: strict.asarray(HOST, like=a), "no keyword 'like'"),
+    "a race of two outputs": (lambda a: strict.exp(a, out=overlapping(a)), "overlapping memory"),
+    "a race in an assignment": (
+        lambda a: overlapping(a).__setitem__(slice(None), 1.0),
+        "overlapping memory",
+    ),
+    "a race in a kernel": (lambda a: KERNEL(a[:, :2], overlapping(a)), "overlapping memory"),
+    "a kernel of two types": (lambda a: KERNEL(a, strict.zeros((2, 3))), "several dtypes"),
     "a list as value": (lambda a: a.__setitem__(0, [1.0, 2.0, 3.0]), "list as value"),
     "NumPy's function": (lambda a: np.exp(a), "does not support ufuncs"),
     "NumPy's reduction": (lambda a: np.sum(a), "numpy.sum"),
@@ -353,6 +385,22 @@ def test_a_planted_fault_is_caught(fault: str) -> None:
     with pytest.raises((TypeError, AttributeError)) as caught:
         f(strict.asarray(HOST))
     assert message in str(caught.value)
+
+
+def test_a_kernel_that_writes_an_input_is_caught() -> None:
+    wrong = strict.ElementwiseKernel("T x", "T z", "x *= 2; z = x", "wrong")
+    with pytest.raises(ValueError, match="read-only"):
+        wrong(strict.asarray(HOST), strict.asarray(HOST))
+
+
+def test_what_crosses_is_counted() -> None:
+    counts.clear()
+    a = strict.asarray([[1.0, 2.0], [3.0, 4.0]])
+    assert (counts["uploads"], counts["uploaded"], counts["launches"]) == (1, 32, 0)
+    b = a[a > 2.0]
+    strict.nonzero(a)
+    assert counts["syncs"] == 2
+    assert (b.get().tolist(), counts["downloads"]) == ([3.0, 4.0], 1)
 
 
 def test_what_is_right_passes() -> None:
@@ -417,6 +465,30 @@ def test_other_bits_on_the_other_library_are_caught(tmp_path: Path) -> None:
         compare(tmp_path, "test_f[3]", "strict", "other bits")
     with pytest.raises(AssertionError, match=r"test_f\[4\]: other results on numpy"):
         compare(tmp_path, "test_f[4]", "numpy", "bits")
+
+
+@pytest.mark.slow
+def test_the_suite_compares_its_tests_on_both_libraries(tmp_path: Path) -> None:
+    """conftest.py at work on a test that fetches the same from both, and on one that does not."""
+    (tmp_path / "test_two.py").write_text(
+        "from minigan import backend as b\n"
+        "def test_same(): b.to_host(b.asarray([1.0]))\n"
+        "def test_other(): b.to_host(b.asarray([float(b.name() == 'strict')]))\n"
+    )
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-c", os.devnull, str(tmp_path)],
+        env={
+            **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+            "PYTHONPATH": f"{here}{os.pathsep}{here.parent}",
+            "MINIGAN_TIER": "default",
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "1 failed, 3 passed" in done.stdout, done.stdout + done.stderr
+    assert "test_other: other results on strict than on numpy" in done.stdout
 
 
 @needs_cupy

@@ -28,6 +28,12 @@ class Parameter(Tensor):
             self._stamp = data._stamp  # the same memory
         backend.parameters[id(self)] = self  # so that a switch of backends can refuse to strand it
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        """A leaf of its own, without a gradient yet."""
+        memo[id(self)] = twin = Parameter(self.data.copy())
+        twin.requires_grad_(self.requires_grad)
+        return twin
+
 
 class Module:
     """Base class: set Parameters and Modules as attributes in ``__init__``, define ``forward``.

@@ -60,7 +60,7 @@ def _meet(x: Operand, other: Operand) -> tuple[Tensor, Operand]:
     if not isinstance(other, NUMBERS):
         return x, as_tensor(other)
     if isinstance(other, numpy.generic):
-        other = other.item()
+        other = float(other) if isinstance(other, numpy.floating) else other.item()
     if x.dtype.kind != "f" and isinstance(other, float):
         x = to(x, "float32")
     if x.dtype.kind in "bu" and not isinstance(other, bool):
@@ -251,12 +251,16 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     if condition.dtype.kind != "b":
         raise TypeError(f"where: the condition must be boolean, got {condition.dtype}")
     x, y = _pair("where", x, y)
-    shape = numpy.broadcast_shapes(*(t.shape for t in (condition, x, y) if isinstance(t, Tensor)))
-    both = [broadcast_to(t, shape) if isinstance(t, Tensor) else t for t in (x, y)]
+    (dtype,) = {t.dtype for t in (x, y) if isinstance(t, Tensor)}
+    x, y = (  # the library's where takes a number of any size, and cuts it down
+        t if isinstance(t, Tensor) else Tensor(backend.xp.full((), t, dtype)) for t in (x, y)
+    )
+    shape = numpy.broadcast_shapes(condition.shape, x.shape, y.shape)
+    x, y = broadcast_to(x, shape), broadcast_to(y, shape)
     return record(
-        backend.xp.where(condition.data, *map(_raw, both)),
-        (both[0], lambda g: g * to(condition, g.dtype)),
-        (both[1], lambda g: g * (1.0 - to(condition, g.dtype))),
+        backend.xp.where(condition.data, x.data, y.data),
+        (x, lambda g: g * to(condition, g.dtype)),
+        (y, lambda g: g * (1.0 - to(condition, g.dtype))),
     )
 
 

@@ -112,20 +112,25 @@ def cuda_source(formula: fused.Formula, dtype: str) -> str:
     )
 
 
-def cubin(source: str) -> bytes:
-    """Machine code for a GPU of compute capability 9.0, by NVRTC; AssertionError with its log."""
+def compiled(source: str, architecture: str) -> bytes:
+    """What NVRTC makes of it: machine code for sm_90, text (PTX) for compute_90.
+
+    AssertionError, with NVRTC's log, if it is no C++.
+    """
     import cupy
     from cupy_backends.cuda.libs import nvrtc
 
     include = f"{cupy.__path__[0]}/_core/include"
     cccl = [f"{include}/cupy/_cccl/{part}" for part in ("libcudacxx", "thrust", "cub")]
-    options = ["-arch=sm_90", "-std=c++17", *(f"-I{path}" for path in [include, *cccl])]
+    options = [architecture, "-std=c++17", *(f"-I{path}" for path in [include, *cccl])]
     program = nvrtc.createProgram(source, "formula.cu", (), ())
     try:
         nvrtc.compileProgram(program, tuple(options))
     except nvrtc.NVRTCError:
         raise AssertionError(nvrtc.getProgramLog(program) + source) from None
-    return nvrtc.getCUBIN(program)
+    if "sm_" in architecture:
+        return bytes(nvrtc.getCUBIN(program))
+    return str(nvrtc.getPTX(program)).encode()
 
 
 def has_nvrtc() -> bool:
@@ -147,7 +152,26 @@ needs_nvrtc = pytest.mark.skipif(not has_nvrtc(), reason="CuPy or NVRTC is not i
 def test_a_formula_compiles_for_a_gpu(name: str, dtype: str) -> None:
     source = cuda_source(FORMULAS[name], dtype)
     assert FORMULAS[name].text in source
-    assert cubin(source).startswith(b"\x7fELF")
+    assert compiled(source, "-arch=sm_90").startswith(b"\x7fELF")
+
+
+@host
+@needs_nvrtc
+@pytest.mark.parametrize("name", FORMULAS)
+def test_no_formula_loses_nan_on_a_gpu(name: str) -> None:
+    """CUDA's own max and min would: NVRTC makes max.f32 and min.f32 of them."""
+    for dtype in ("float32", "float64"):
+        text = compiled(cuda_source(FORMULAS[name], dtype), "-arch=compute_90")
+        assert b"max.f" not in text and b"min.f" not in text
+    plain = cuda_source(FORMULAS["normalise_relu"], "float32").replace(fused.PREAMBLE, "")
+    assert b"max.f32" in compiled(plain, "-arch=compute_90")
+
+
+def test_nan_stays_nan_through_every_formula() -> None:
+    x = np.full((2, 3), np.nan, "float32")
+    for activation in (nn.ReLU(), nn.LeakyReLU(0.2)):
+        assert np.isnan(nn.Sequential(nn.BatchNorm1d(3), activation)(mg.tensor(x)).numpy()).all()
+    assert np.isnan(F.sigmoid(x).numpy()).all() and np.isnan(F.softplus(x).numpy()).all()
 
 
 @host
@@ -164,7 +188,7 @@ def test_a_formula_that_is_no_cpp_does_not_compile(text: str, message: str) -> N
     wrong = object.__new__(fused.Formula)
     wrong.name, wrong.text, wrong.inputs, wrong.outputs = "wrong", text, ["x"], ["z"]
     with pytest.raises(AssertionError, match=message):
-        cubin(cuda_source(wrong, "float32"))
+        compiled(cuda_source(wrong, "float32"), "-arch=sm_90")
 
 
 # --- Batch norm with its activation ---------------------------------------------------------------
@@ -222,6 +246,23 @@ def test_its_derivatives_at_both_orders(shape: tuple[int, ...], slope: float) ->
     inputs = [leaf(shape), leaf(shape[1:2]), leaf(shape[1:2])]
     mg.gradcheck(activated, inputs)
     mg.gradgradcheck(activated, inputs)
+
+
+def test_no_rows_in_evaluation() -> None:
+    norm, x = nn.BatchNorm1d(3).eval(), mg.tensor(np.zeros((0, 3), "float32"), requires_grad=True)
+    norm(x).sum().backward()
+    assert x.grad.shape == (0, 3) and norm.weight.grad.numpy().tolist() == [0.0, 0.0, 0.0]
+
+
+def test_running_statistics_that_moved_since_are_noticed() -> None:
+    norm, x = (
+        nn.BatchNorm1d(3).eval(),
+        mg.tensor(np.random.default_rng(0).random((4, 3), "float32")),
+    )
+    y = norm(x).sum()
+    norm.train()(x)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
 
 
 def test_what_is_one_pass_and_what_is_not() -> None:

@@ -1,5 +1,6 @@
 """The layers beside PyTorch's of the same name, and what a Module does with its parameters."""
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -507,3 +508,17 @@ def test_a_dict_of_modules_is_refused_rather_than_left_untrained() -> None:
 
     with pytest.raises(TypeError, match="Branches.branches: a dict of modules"):
         list(Branches().parameters())
+
+
+def test_a_deep_copy_is_a_model_of_its_own() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    net[0].bias.requires_grad_(False)
+    x = mg.tensor(np.random.default_rng(0).random((4, 2), "float32"))
+    twin = copy.deepcopy(net)
+    np.testing.assert_array_equal(twin(x).numpy(), net(x).numpy())
+    (twin(x) * x).sum().backward()
+    assert all(p.grad is None for p in net.parameters())
+    assert [p.grad is None for p in twin.parameters()] == [False, True, False, False]
+    for p in twin.parameters():
+        nn.init.zeros_(p)
+    assert all(p.numpy().any() for p in (net[0].weight, net[0].bias, net[1].weight))

@@ -835,3 +835,14 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
 def test_a_mistake_is_named(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_a_number_takes_the_dtype_of_what_it_meets() -> None:
+    x = mg.tensor([1.0, 2.0])
+    for number in (2, 2.0, True, np.float64(2), np.longdouble(2), np.int8(2), np.bool(True)):
+        for z in (x * number, number * x, F.where(x > 1.5, x, number), F.maximum(number, x)):
+            assert z.dtype == "float32"
+    small = mg.tensor(np.array([1, 2], "int8"))
+    for f in (lambda: small + 300, lambda: F.where(x > 1.5, small, 300)):
+        with pytest.raises(OverflowError):
+            f()

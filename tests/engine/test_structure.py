@@ -29,7 +29,7 @@ LAYERS = [
 ]
 EXEMPT = ("__init__", "__main__")
 STRANGERS = ({"training", "plotting"},)  # one layer, but neither may import the other
-TAUGHT, BUDGET = range(5), 2_100
+TAUGHT, BUDGET = range(5), 2_120
 RANDOM = ("backend", "data", "data.*")
 
 
@@ -104,7 +104,9 @@ def stale_bindings(module: str, source: str) -> list[str]:
     problems = [
         f"{module}:{node.lineno} imports the name xp"
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and any(alias.name == "xp" for alias in node.names)
+        if isinstance(node, ast.ImportFrom)
+        and any(alias.name in ("xp", "*") for alias in node.names)
+        and (node.module or "").split(".")[-1] == "backend"
     ]
     problems += [
         f"{module}:{node.lineno} uses xp at import"
@@ -147,7 +149,9 @@ def host_arrays(module: str, source: str) -> list[str]:
         elif isinstance(node, ast.Attribute):
             if getattr(node.value, "id", None) == "numpy" and node.attr not in ON_THE_HOST:
                 problems.append(f"{module}:{node.lineno} uses numpy.{node.attr}")
-            elif node.attr in ("item", "tolist") and getattr(node.value, "attr", None) == "data":
+            elif (
+                node.attr in ("item", "tolist", "get") and getattr(node.value, "attr", "") == "data"
+            ):
                 problems.append(f"{module}:{node.lineno} takes .data out by .{node.attr}()")
     return problems
 
@@ -227,6 +231,8 @@ PLANTED = [
     ("host_arrays", "ops.conv", "import numpy as np"),
     ("host_arrays", "ops.conv", "from numpy import pad"),
     ("host_arrays", "autograd", "def f(x):\n    return x.data.item()"),
+    ("host_arrays", "autograd", "def f(x):\n    return x.data.get()"),
+    ("stale_bindings", "optim", "from minigan.backend import *"),
     ("other_randomness", "optim", "import numpy as np\nnp.random.seed(0)"),
     ("other_randomness", "optim", "import numpy\nnumpy.random.default_rng(0)"),
     ("other_randomness", "optim", "import numpy as n\nn.random.rand()"),
