@@ -10,7 +10,7 @@ TEST := OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -q -n 2
 demo: .venv/installed  ## train on real digits, end with a picture
 	.venv/bin/minigan train mlp --data mnist-mini --epochs 60 --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
-test-fast: .venv/dev  ## under a minute
+test-fast: .venv/dev  ## about a minute
 	MINIGAN_TIER=fast $(TEST) -m "not slow"
 
 test: .venv/oracle lint  ## what every commit must pass

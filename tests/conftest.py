@@ -23,7 +23,7 @@ from libraries import compare, use, without
 from minigan import backend
 
 TIER = os.environ.get("MINIGAN_TIER", "default")
-for tier, count in {"fast": 5, "default": 25, "all": 200}.items():
+for tier, count in {"fast": 3, "default": 25, "all": 200}.items():
     settings.register_profile(
         tier,
         max_examples=count,

@@ -259,6 +259,7 @@ def test_a_run_writes_only_into_its_directory(tmp_path: Path) -> None:
 # --- Repeating and resuming -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_runs_are_the_same_bytes(finished: Path, digits: Path, tmp_path: Path) -> None:
     train(tmp_path / "again", "--data", digits, "--steps", "8")
     assert_same_runs(finished, tmp_path / "again")
@@ -361,6 +362,7 @@ def test_a_resumed_run_says_what_it_plays(copy: Path) -> None:
     assert "minimax" in result.err and "non_saturating" not in result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before the first step", "in the first step"])
 def test_a_run_without_a_checkpoint_can_be_resumed(
     moment: str, finished: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

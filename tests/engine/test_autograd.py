@@ -197,6 +197,7 @@ def test_a_chain_of_a_hundred_thousand_operations() -> None:
     assert y.item() == 1 and mg.grad(y.sum(), x)[0].item() == 1
 
 
+@pytest.mark.slow
 def test_a_long_chain_may_be_dropped_without_a_backward() -> None:
     y = leaf(1.0)
     for _ in range(100_000):
