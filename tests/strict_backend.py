@@ -7,7 +7,7 @@ real CuPy has (cupy_names.json). What crosses between host and device is counted
 
     uploads     calls that take data from the host, and ``uploaded``, the bytes
     downloads   calls of ``get``, the only way out
-    syncs       operations that make CuPy wait for the GPU: an index by a boolean mask
+    syncs       operations that make CuPy wait for the GPU, as an index by a boolean mask does
     launches    operations that compute or copy, each a kernel's launch on a GPU (views are none)
 
 Python numbers go into operations as they are and cost nothing; ``asarray(0.5)`` is an upload.
@@ -218,19 +218,7 @@ def _operator(name: str) -> Any:
     return apply
 
 
-for _name in (
-    "add",
-    "sub",
-    "mul",
-    "truediv",
-    "floordiv",
-    "mod",
-    "pow",
-    "matmul",
-    "and",
-    "or",
-    "xor",
-):
+for _name in "add sub mul truediv floordiv mod pow matmul and or xor".split():
     for _form in (f"__{_name}__", f"__r{_name}__", f"__i{_name}__"):
         if hasattr(numpy.ndarray, _form):
             setattr(ndarray, _form, _operator(_form))

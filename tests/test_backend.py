@@ -175,6 +175,13 @@ def test_the_real_cupy_without_a_driver(
     assert message.startswith("minigan: backend 'cupy': no usable NVIDIA driver or GPU (cuda")
     assert "Install NVIDIA's driver" in message and "without a GPU" in message
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_cupy
+@pytest.mark.slow
+def test_auto_with_the_real_cupy_and_no_driver() -> None:
+    if works("cupy"):
+        pytest.skip("there is a GPU")
     fallen = minigan("sample nowhere --backend auto")
     said, refused = fallen.stderr.splitlines()
     assert said.startswith("minigan: falling back to NumPy: backend 'cupy': no usable NVIDIA")
@@ -210,9 +217,11 @@ def test_a_wrong_name_in_the_environment_is_an_error_at_its_first_use() -> None:
     assert python("mg.backend.set_backend('numpy'); mg.tensor(1.0)", "nonsense").returncode == 0
     done = python("mg.tensor(1.0)", "nonsense")
     assert "ValueError: unknown backend 'nonsense'" in done.stderr
-    done = minigan("train mlp", MINIGAN_BACKEND="nonsense")
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
-    assert "nonsense" in done.stderr
+    for value, named in (("nonsense", "nonsense"), ("", "nowhere")):  # "" is no choice at all
+        done = minigan("train mlp --resume --out nowhere", MINIGAN_BACKEND=value)
+        assert (done.returncode, done.stdout) == (2, "")
+        (message,) = done.stderr.splitlines()
+        assert message.startswith("minigan: ") and named in message
 
 
 # --- What crosses ---------------------------------------------------------------------------------
