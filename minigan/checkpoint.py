@@ -1,57 +1,107 @@
 """Layer 5: what a run leaves on disk, and how it gets there whole.
 
-Tensors are written as safetensors files: a header and raw bytes, never code. Weights, checkpoints
-and config.json are written under a temporary name, synced and renamed, so a reader finds the old
-file or the new one and nothing in between. A SHA-256 over what a tensor file says (names, dtypes,
-shapes, bytes and the values beside them) stands in its metadata and is checked on load.
+Tensors are written as safetensors files: a header and raw bytes, never code. Every file but the two
+logs is written under a temporary name, synced and renamed, so a reader finds the old file or the
+new one and nothing in between. A SHA-256 over what a tensor file says (names, dtypes, shapes, bytes
+and the values beside them) stands in its metadata and is checked on load; config.json holds one of
+its own. history.csv grows by a row at a time, and each checkpoint holds all of it so far: a kill in
+the middle of a row, or a damaged file, costs nothing.
+
+One process at a time writes into a run: :meth:`Run.claimed`. Reading needs no claim.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
 import os
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy
 import safetensors.numpy
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 
 from minigan.nn import Module
 
-__all__ = ["DamagedFileError", "Run", "load_tensors", "save_tensors", "write_atomic"]
+__all__ = [
+    "DamagedFileError",
+    "ForeignFileError",
+    "Run",
+    "RunInUseError",
+    "load_tensors",
+    "save_tensors",
+    "write_atomic",
+]
 
 Arrays = dict[str, numpy.ndarray]
 
-FORMAT = 1  # of config.json and checkpoint.safetensors together
+FORMAT = 2  # of all files of a run together
+#: The arguments that may grow when a run is resumed; with any other one changed it is another run.
+LENGTH = ("epochs", "steps")
+#: A whole row of a log, which begins with its step.
+ROW = re.compile(rb"^(\d+)(?:,[-+.e\d]+)+\n", re.MULTILINE)
 
 
 class DamagedFileError(ValueError):
     """A file of a run is not what was written; the message names the file and the fault."""
 
 
+class ForeignFileError(ValueError):
+    """A file of a run is whole, but of another format or another run; the message says which."""
+
+
+class RunInUseError(RuntimeError):
+    """Another process writes into the run."""
+
+
 def write_atomic(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content``: after a crash it holds all of the old or all of the new."""
+    """Replace ``path`` by ``content``: after a crash it holds all of the old or all of the new.
+
+    An OSError, of a full disk for one, names ``path``; the old content is still there.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _naming(path):
+        try:
+            with open(partial, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            with contextlib.suppress(OSError):  # where none could be made
+                partial.unlink(missing_ok=True)
     if os.name == "posix":  # the renaming itself is safe once the folder is synced
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """A failed write does not say by itself what it was to write."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+def _is_partial(path: Path) -> bool:
+    """Whether a process that was killed left it half-written."""
+    return path.name.startswith(".") and path.name.endswith(".partial")
 
 
 def _digest(tensors: Mapping[str, numpy.ndarray], info: Any) -> str:
@@ -66,7 +116,8 @@ def _digest(tensors: Mapping[str, numpy.ndarray], info: Any) -> str:
 def save_tensors(path: Path, tensors: Arrays, info: Mapping[str, Any] | None = None) -> None:
     """Write named arrays and a JSON-able ``info`` to a safetensors file, atomically."""
     # One metadata entry: safetensors writes several in an order that changes from run to run.
-    meta = json.dumps({"sha256": _digest(tensors, info or {}), "info": info or {}}, sort_keys=True)
+    sha256 = _digest(tensors, info or {})
+    meta = json.dumps({"format": FORMAT, "sha256": sha256, "info": info or {}}, sort_keys=True)
     contiguous = {name: numpy.asarray(array, order="C") for name, array in tensors.items()}
     write_atomic(path, safetensors.numpy.save(contiguous, metadata={"minigan": meta}))
 
@@ -77,19 +128,31 @@ def load_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
     Raises:
         FileNotFoundError: there is no such file.
         DamagedFileError: it is truncated, altered or not a minigan file.
+        ForeignFileError: another version of minigan wrote it, in another format.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
         with safe_open(path, framework="numpy") as file:
             meta = json.loads((file.metadata() or {})["minigan"])
+            _check_format(path, meta)
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             expected, info = meta["sha256"], meta["info"]
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except ForeignFileError:
+        raise
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedFileError(f"{path}: damaged, or not written by minigan ({error})") from error
     if _digest(tensors, info) != expected:
         raise DamagedFileError(f"{path}: the content does not match its SHA-256; the file changed")
     return tensors, info
+
+
+def _check_format(path: Path, found: dict[str, Any]) -> None:
+    if found["format"] != FORMAT:
+        raise ForeignFileError(
+            f"{path}: format {found['format']!r}, this minigan reads format {FORMAT}; "
+            "use the version of minigan that wrote it"
+        )
 
 
 class Run:
@@ -102,39 +165,73 @@ class Run:
     def __init__(self, path: Path, config: dict[str, Any]):
         self.path, self.config = path, config
         self._keep_previous = False  # the newest checkpoint is damaged, the one before is not
+        self._lock = FileLock(path / ".lock", timeout=0)
 
     @classmethod
     def create(cls, path: Path, config: dict[str, Any]) -> Run:
         """Start a run in a directory that holds none yet; FileExistsError otherwise."""
         if path.exists() and not path.is_dir():
             raise FileExistsError(f"{path} is a file")
-        if path.exists() and any(path.iterdir()):
+        if path.exists() and any(p.name != ".lock" and not _is_partial(p) for p in path.iterdir()):
             raise FileExistsError(f"{path} exists and is not empty")
+        path.mkdir(parents=True, exist_ok=True)
         run = cls(path, {"format": FORMAT, **config})
-        (path / "samples").mkdir(parents=True, exist_ok=True)
-        run.save_config()
+        with run.claimed():
+            if (path / "config.json").exists():
+                raise FileExistsError(f"{path} exists and is not empty")  # since a moment ago
+            run.save_config()
         return run
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """An existing run; FileNotFoundError or :class:`DamagedFileError` if it is none."""
+        """An existing run.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DamagedFileError, ForeignFileError: its config.json cannot be used.
+        """
+        file = path / "config.json"
         try:
-            text = (path / "config.json").read_bytes()
+            text = file.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(f"{path} holds no run (there is no config.json)") from None
         try:
             config = json.loads(text)
-            found = config["format"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DamagedFileError(f"{path / 'config.json'}: damaged ({error!r})") from error
-        if found != FORMAT:
-            raise DamagedFileError(
-                f"{path / 'config.json'}: format {found!r}, this minigan reads format {FORMAT}"
-            )
+            _check_format(file, config)
+            sha256 = config.pop("sha256")
+        except ForeignFileError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DamagedFileError(f"{file}: damaged ({error!r})") from error
+        if sha256 != _digest({}, config):
+            raise DamagedFileError(f"{file}: the content does not match its SHA-256; it changed")
         return cls(path, config)
 
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep other processes from writing into the run until the block ends.
+
+        What an earlier process left half-written is removed. Raises RunInUseError if another
+        process has a claim; the system ends that one's claim with the process, however it ends.
+        """
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise RunInUseError(
+                f"{self.path} is in use by another process: wait until it has ended, "
+                "or choose another directory"
+            ) from None
+        try:
+            for leftover in filter(_is_partial, list(self.path.rglob(".*"))):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows keeps it
+                os.unlink(self._lock.lock_file)
+            self._lock.release()
+
     def save_config(self) -> None:
-        text = json.dumps(self.config, indent=2) + "\n"
+        text = json.dumps({**self.config, "sha256": _digest({}, self.config)}, indent=2) + "\n"
         write_atomic(self.path / "config.json", text.encode())
 
     @property
@@ -152,10 +249,10 @@ class Run:
     def save_checkpoint(self, tensors: Arrays, info: Mapping[str, Any]) -> None:
         """Write the training state, keeping the one before as checkpoint.previous.safetensors.
 
-        At every moment at least one of the two is whole.
+        At every moment at least one of the two is whole. history.csv goes in as it is now.
         """
         if self.checkpoint_path.exists() and not self._keep_previous:
-            link = self.path / ".checkpoint.link"
+            link = self.path / ".checkpoint.link.partial"
             link.unlink(missing_ok=True)
             try:
                 try:
@@ -165,22 +262,40 @@ class Run:
                 os.replace(link, self.previous_path)
             finally:
                 link.unlink(missing_ok=True)
-        save_tensors(self.checkpoint_path, tensors, info)
+        history = numpy.frombuffer(_content(self.path / "history.csv"), "uint8")
+        tensors = {**tensors, "history.csv": history}
+        save_tensors(self.checkpoint_path, tensors, {**info, "run": self._identity()})
         self._keep_previous = False
 
     def load_checkpoint(self) -> tuple[Arrays, dict[str, Any], str]:
         """The newest intact training state: (tensors, info, warning), the warning mostly empty."""
         try:
-            return *load_tensors(self.checkpoint_path), ""
+            return *self._load(self.checkpoint_path), ""
         except (FileNotFoundError, DamagedFileError) as error:
             if not self.previous_path.exists():
                 raise
-            found = (
-                *load_tensors(self.previous_path),
-                f"{error}; going on from {self.previous_path.name}",
-            )
+            try:
+                found = self._load(self.previous_path)
+            except DamagedFileError as other:
+                raise DamagedFileError(f"{error}; {other}") from error
             self._keep_previous = True
-            return found
+            return *found, f"{error}; going on from {self.previous_path.name}"
+
+    def _load(self, path: Path) -> tuple[Arrays, dict[str, Any]]:
+        tensors, info = load_tensors(path)
+        theirs, ours = info.pop("run", {}), self._identity()
+        if different := sorted(k for k in theirs | ours if theirs.get(k) != ours.get(k)):
+            raise ForeignFileError(
+                f"{path}: another run's checkpoint; "
+                + "; ".join(f"its {k} is {theirs.get(k)}, not {ours.get(k)}" for k in different)
+            )
+        return tensors, info
+
+    def _identity(self) -> dict[str, Any]:
+        """What a run and its checkpoints have in common, from beginning to end."""
+        arguments = self.config.get("arguments", {})
+        same = {name: value for name, value in arguments.items() if name not in LENGTH}
+        return same | {"data_sha256": self.config.get("data_sha256")}
 
     def save_weights(self, player: str, module: Module) -> None:
         """Write ``generator.safetensors`` or ``discriminator.safetensors``."""
@@ -204,29 +319,40 @@ class Run:
         if not path.exists() or path.stat().st_size == 0:
             writer.writeheader()
         writer.writerow(row)
-        with open(path, "a", encoding="utf-8", newline="") as file:
+        with _naming(path), open(path, "a", encoding="utf-8", newline="") as file:
             file.write(buffer.getvalue())
 
     def rows(self, name: str) -> list[dict[str, float]]:
         """The rows of history.csv or timing.csv as numbers."""
         path = self.path / name
-        if not path.exists():
-            return []
         try:
-            with open(path, encoding="utf-8", newline="") as file:
-                return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-        except (ValueError, TypeError, AttributeError) as error:
+            lines = _content(path).decode().splitlines()
+            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(lines)]
+        except (ValueError, TypeError, AttributeError, csv.Error) as error:
             raise DamagedFileError(f"{path}: damaged ({error})") from error
 
-    def forget_after(self, step: int) -> None:
-        """Drop the rows of steps after ``step``: a resumed run writes them again."""
-        for name in ("history.csv", "timing.csv"):
-            path = self.path / name
-            if path.exists():
-                lines = path.read_bytes().splitlines(keepends=True)
-                whole = [line for line in lines if line.endswith(b"\n")]  # a kill may tear the last
-                try:
-                    kept = [line for line in whole[1:] if int(line.split(b",")[0]) <= step]
-                except ValueError as error:
-                    raise DamagedFileError(f"{path}: damaged ({error})") from error
-                write_atomic(path, b"".join([*whole[:1], *kept]))
+    def restore_rows(self, history: bytes, last: int) -> list[str]:
+        """Put history.csv back to a checkpoint's, and timing.csv to the same rows.
+
+        Args:
+            history: the file's content as the checkpoint has it.
+            last: the last step to keep. The run writes the rows of later ones again.
+
+        Returns:
+            A warning for each file whose rows up to the checkpoint were not there any more.
+        """
+        log, clock = self.path / "history.csv", self.path / "timing.csv"
+        kept, timed = (
+            [(int(row[1]), row[0]) for row in ROW.finditer(text) if int(row[1]) <= last]
+            for text in (history, _content(clock))
+        )
+        warnings = []
+        if not _content(log).startswith(history):
+            warnings.append(f"{log}: damaged; its rows are restored from the checkpoint")
+        if [step for step, _ in timed] != [step for step, _ in kept]:
+            warnings.append(f"{clock}: damaged; only the rows that can be read are kept")
+        heading = history.partition(b"\n")[0] + b"\n"
+        for path, first, rows in ((log, heading, kept), (clock, b"step,seconds,rate\n", timed)):
+            content = first + b"".join(line for _, line in rows)
+            write_atomic(path, content if history else b"")
+        return warnings

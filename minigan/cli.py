@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import math
+import os
 import platform
 import shlex
+import signal
 import sys
+import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,11 +24,20 @@ from click.exceptions import NoArgsIsHelpError
 
 import minigan
 from minigan import backend, data, plotting
-from minigan.checkpoint import DamagedFileError, Run
+from minigan.checkpoint import (
+    LENGTH,
+    DamagedFileError,
+    ForeignFileError,
+    Run,
+    RunInUseError,
+    write_atomic,
+)
 from minigan.losses import OBJECTIVES
 from minigan.models import GAN, MODELS
-from minigan.training import DivergedError, Trainer, fit
+from minigan.training import DivergedError, Trainer, fit, handling
 
+#: What the system says of a path that cannot be: a mistake, where a full disk is a failure.
+WRONG_NAME = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
 DATA_NAMES = ("mnist", "mnist-mini", "fashion-mnist")
 
 
@@ -30,6 +45,16 @@ class FailedError(click.ClickException):
     """A run that failed, rather than a call that was wrong."""
 
     exit_code = 1
+
+
+class PathName(click.Path):
+    """A path, which "" is not: it would be the current directory."""
+
+    def __init__(self, **options: Any):
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, *where: Any) -> Any:
+        return super().convert(value, *where) if value != "" else self.fail("no name", *where)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -68,7 +93,8 @@ _backend_option = click.option(
 
 # --- train ----------------------------------------------------------------------------------------
 
-_at_least_1 = click.IntRange(min=1)
+#: More would take years.
+_at_least_1 = click.IntRange(min=1, max=10**9)
 
 
 @cli.command()
@@ -100,7 +126,7 @@ _at_least_1 = click.IntRange(min=1)
     help="Of every random number in the run.",
 )
 @_backend_option
-@click.option("--out", type=click.Path(path_type=Path), help="The run's directory. [runs/MODEL]")
+@click.option("--out", type=PathName(), help="The run's directory. [runs/MODEL]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, from its checkpoint.")
 @click.pass_context
 def train(
@@ -137,8 +163,10 @@ def train(
         asked["epochs"] = defaults["epochs"]
     out = out or Path("runs") / model
 
-    run = Run.open(out) if resume else None
-    if run is not None:
+    run = None
+    if resume:
+        context.with_resource(Run.open(out).claimed())
+        run = Run.open(out)  # once more: until it was claimed, it could change
         _merge_into(run, asked, context)
         asked = run.config["arguments"]
     images, labels = data.load(asked["data"])
@@ -156,6 +184,7 @@ def train(
     total = asked["steps"] or asked["epochs"] * trainer.steps_per_epoch
     if run is None:
         run = _create_run(out, asked, fingerprint, len(images))
+        context.with_resource(run.claimed())
     else:
         _load_state(run, trainer, fingerprint, total)
     click.echo(
@@ -165,30 +194,63 @@ def train(
     )
 
     samples = run.path / "samples"
+    samples.mkdir(exist_ok=True)
+
+    def grid(epoch: int) -> Path:
+        return samples / f"epoch_{epoch:04d}.png"
 
     def draw(epoch: int) -> None:
-        pictures = gan.generate(trainer.fixed_latents)
-        plotting.save_grid(pictures, samples / f"epoch_{epoch:04d}.png")
+        plotting.save_grid(gan.generate(trainer.fixed_latents), grid(epoch))
 
+    go_on = f"go on with: {_resume_command(run)}"
+    last = math.ceil(total / trainer.steps_per_epoch)
     try:
         fit(trainer, total, run, draw)
+        finished = trainer.steps_done >= total
+        if finished:
+            if total % trainer.steps_per_epoch:  # --steps ended within an epoch
+                draw(last)
+            _draw_summary(run, [grid(epoch) for epoch in range(last + 1)])
     except DivergedError as error:
         if run.has_checkpoint:
             rest = f"the last good checkpoint is {run.checkpoint_path}. A smaller --lr may help"
         else:
             rest = f"there is no checkpoint yet. Try a smaller --lr, with another --out than {out}"
         raise FailedError(f"{error}; {rest}") from error
-    if trainer.steps_done < total:
+    except OSError as error:  # a full disk, for one
+        raise FailedError(f"{_reason(error)}. When that is mended, {go_on}") from error
+    except KeyboardInterrupt:  # after the last step; fit() itself only stops
+        finished = False
+    if not finished:
         saved = "stopped and saved" if run.has_checkpoint else "stopped"
-        command = f"minigan train {model} --out {shlex.quote(str(out))} --resume"
-        click.echo(f"{saved} at step {trainer.steps_done:,}; go on with: {command}")
+        click.echo(f"{saved} at step {trainer.steps_done:,}; {go_on}")
         context.exit(130)
-    if total % trainer.steps_per_epoch:  # --steps ended within an epoch
-        draw(total // trainer.steps_per_epoch + 1)
-    frames = sorted(samples.glob("epoch_*.png"))
-    plotting.save_curves(run.rows("history.csv"), run.path / "curves.png", _title(run))
-    plotting.save_animation(frames, run.path / "training.gif")
-    click.echo(f"done: {frames[-1]}")
+    click.echo(f"done: {click.format_filename(grid(last))}")
+
+
+def _draw_summary(run: Run, frames: list[Path]) -> None:
+    """The curves and the animation of a run that is finished."""
+    with _matplotlib_in(run.path):
+        plotting.save_curves(run.rows("history.csv"), run.path / "curves.png", _title(run))
+    for problem in plotting.save_animation(frames, run.path / "training.gif"):
+        click.echo(f"minigan: {problem}", err=True)
+
+
+@contextlib.contextmanager
+def _matplotlib_in(folder: Path) -> Iterator[None]:
+    """Let matplotlib keep its list of fonts there, and no longer than the block.
+
+    On its own it would write into the user's home, where a run has no business.
+    """
+    with tempfile.TemporaryDirectory(".partial", ".matplotlib.", folder) as cache:
+        name = "MPLCONFIGDIR"
+        before = os.environ.get(name)
+        os.environ.setdefault(name, cache)
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[name]
 
 
 def _create_run(out: Path, asked: dict[str, Any], fingerprint: str, n_images: int) -> Run:
@@ -224,7 +286,7 @@ def _merge_into(run: Run, asked: dict[str, Any], context: click.Context) -> None
         if context.get_parameter_source("data_name" if name == "data" else name)
         is ParameterSource.COMMANDLINE
     }
-    for name in sorted(given - {"epochs", "steps"}):
+    for name in sorted(given - set(LENGTH)):
         if asked[name] != stored[name]:
             raise click.UsageError(
                 f"the run was made with {name} {stored[name]!r}, not {asked[name]!r}; "
@@ -249,51 +311,70 @@ def _load_state(run: Run, trainer: Trainer, fingerprint: str, total: int) -> Non
             f"{run.path} was trained on other data ({run.config['data_sha256'][:12]}…, "
             f"now {fingerprint[:12]}…)"
         )
+    history = b""
     if run.has_checkpoint:  # else it was stopped before the first one: start at step 0
-        _load_checkpoint(run, trainer)
+        history = _load_checkpoint(run, trainer)
     done = trainer.steps_done
-    if done < total:  # a shorter run's last row need not be one of a longer run's
-        run.forget_after(done if trainer.is_logged(done) else done - 1)
+    if done < total and not trainer.is_logged(done):
+        done -= 1  # a shorter run's last row, which a longer one does not have
+    for warning in run.restore_rows(history, done):
+        click.echo(f"minigan: {warning}", err=True)
     run.save_config()
 
 
-def _load_checkpoint(run: Run, trainer: Trainer) -> None:
+def _load_checkpoint(run: Run, trainer: Trainer) -> bytes:
+    """Set the trainer and the weights' files to the newest checkpoint; its history.csv."""
     tensors, info, warning = run.load_checkpoint()
     if warning:
         click.echo(f"minigan: {warning}", err=True)
     try:
-        made_on = info["backend"]
+        made_on, history = info["backend"], tensors["history.csv"].tobytes()
         trainer.load_state(tensors, info)
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedFileError(
             f"{run.checkpoint_path}: not this run's state ({error!r})"
         ) from error
+    run.save_weights("generator", trainer.model.generator)
+    run.save_weights("discriminator", trainer.model.discriminator)
     if made_on != backend.name():
         click.echo(
             f"minigan: the checkpoint was made on {made_on}, this is {backend.name()}: "
             "the same draws, but other rounding",
             err=True,
         )
+    return history
+
+
+def _resume_command(run: Run) -> str:
+    return f"minigan train {run.config['model']} --out {shlex.quote(str(run.path))} --resume"
 
 
 def _title(run: Run) -> str:
     asked = run.config["arguments"]
-    return f"{asked['model']}, {asked['loss']}, {asked['data']}, seed {asked['seed']}"
+    data_name = click.format_filename(asked["data"])
+    return f"{asked['model']}, {asked['loss']}, {data_name}, seed {asked['seed']}"
 
 
 # --- sample ---------------------------------------------------------------------------------------
 
 
 @cli.command()
-@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("-n", "n", type=_at_least_1, default=64, show_default=True, help="How many digits.")
+@click.argument("run_path", metavar="RUN", type=PathName())
+@click.option(
+    "-n",
+    "n",
+    type=click.IntRange(1, 10**6),
+    default=64,
+    show_default=True,
+    help="How many digits; at most 10,000 in a picture.",
+)
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the latents."
 )
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathName(dir_okay=False),
     default=Path("grid.png"),
     show_default=True,
     help="A picture (.png), or the arrays (.npz: images, uint8 (N, 28, 28)).",
@@ -313,6 +394,8 @@ def sample(
     """Draw new digits with the generator of the run in the directory RUN."""
     if out.suffix not in (".png", ".npz"):
         raise click.UsageError(f"-o {out}: expected a name that ends in .png or .npz")
+    if out.suffix == ".png" and n > 10_000:
+        raise click.UsageError(f"-n {n}: a picture holds at most 10,000 digits, a .npz more")
     if feature_maps and (interpolate or out.suffix != ".png"):
         raise click.UsageError("--feature-maps draws one .png, and takes no --interpolate")
     run = Run.open(run_path)
@@ -322,7 +405,7 @@ def sample(
         plotting.save_feature_maps(
             layers, out, f"{_title(run)}, latent {seed}: from z through G and D"
         )
-        click.echo(out)
+        click.echo(click.format_filename(out))
         return
     columns = None
     if interpolate:
@@ -331,10 +414,12 @@ def sample(
     else:
         images = model.sample(n, seed)
     if out.suffix == ".npz":
-        numpy.savez_compressed(out, images=images)
+        npz = io.BytesIO()
+        numpy.savez_compressed(npz, images=images)
+        write_atomic(out, npz.getvalue())
     else:
         plotting.save_grid(images, out, columns)
-    click.echo(out)
+    click.echo(click.format_filename(out))
 
 
 def load_model(run: Run) -> GAN:
@@ -343,8 +428,13 @@ def load_model(run: Run) -> GAN:
         model = MODELS[run.config["model"]]()
     except KeyError as error:
         raise DamagedFileError(f"{run.path / 'config.json'}: unknown model {error}") from error
-    run.load_weights("generator", model.generator)
-    run.load_weights("discriminator", model.discriminator)
+    try:
+        run.load_weights("generator", model.generator)
+        run.load_weights("discriminator", model.discriminator)
+    except (DamagedFileError, FileNotFoundError) as error:
+        if not run.has_checkpoint:
+            raise
+        raise FailedError(f"{error}. To write it again: {_resume_command(run)}") from error
     return model
 
 
@@ -398,7 +488,18 @@ def bench() -> None:
 
 def main() -> NoReturn:
     """The entry point: every foreseen error becomes one line on stderr and an exit code."""
-    sys.exit(_run(lambda: cli.main(prog_name="minigan", standalone_mode=False)))
+
+    def interrupt(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    with handling([signal.SIGTERM], interrupt):  # as Ctrl-C does by itself
+        code = _run(lambda: cli.main(prog_name="minigan", standalone_mode=False))
+    sys.exit(code)
+
+
+def _reason(error: OSError) -> str:
+    """Without the number, and with the file in front."""
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 
 def _run(command: Callable[[], Any]) -> int:
@@ -411,12 +512,13 @@ def _run(command: Callable[[], Any]) -> int:
         message, code = error.format_message(), error.exit_code
     except click.Abort:
         message, code = "stopped", 130
-    except (DamagedFileError, data.DamagedDataError, MemoryError, ConnectionError) as error:
+    except (DamagedFileError, ForeignFileError, data.DamagedDataError, MemoryError) as error:
         message, code = str(error) or "out of memory", 1
-    except (ValueError, TypeError, FileNotFoundError, NotADirectoryError) as error:
+    except (ValueError, TypeError, RunInUseError) as error:
         message, code = str(error), 2
     except OSError as error:
-        message, code = str(error), 1
+        wrong_name = isinstance(error, FileNotFoundError) or error.errno in WRONG_NAME
+        message, code = _reason(error), 2 if wrong_name else 1
     else:
         return result if isinstance(result, int) else 0
     click.echo(f"minigan: {' '.join(message.split())}", err=True)

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy
@@ -38,6 +38,7 @@ __all__ = [
     "discriminator_step",
     "fit",
     "generator_step",
+    "handling",
     "progress",
 ]
 
@@ -50,7 +51,33 @@ FIXED = 64
 
 
 class DivergedError(RuntimeError):
-    """A loss or a gradient became infinite or NaN; the message says which, and at which step."""
+    """Data, a loss or a gradient is infinite or NaN; the message says which, and at which step."""
+
+
+class FirstNotFinite:
+    """For each tensor of a run, the first step at which it held NaN or an infinity.
+
+    The device itself takes the note: a host that looked at every step would wait for it each time.
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.first: Array = None  # int64, one entry per name
+
+    def watch(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Look at tensors, the same ones at every step, in the order of cause and effect."""
+        xp = backend.xp
+        finite = xp.stack([xp.isfinite(t.data).all() for t in tensors.values()])
+        now = xp.where(finite, NEVER, step)
+        self.first = xp.minimum(self.first, now) if self.names else now
+        self.names = list(tensors)
+
+    def check(self, first: list[float], step: int) -> None:
+        """Raise DivergedError if an entry of ``first``, fetched after ``step``, is no later."""
+        if (bad := int(min(first))) <= step:
+            name, *others = [n for n, at in zip(self.names, first, strict=True) if at == bad]
+            rest = f", nor are {others[0]} and {len(others) - 1} others" if others else ""
+            raise DivergedError(f"at step {bad}, {name} is not finite{rest}")
 
 
 # --- The two steps --------------------------------------------------------------------------------
@@ -107,7 +134,7 @@ class Trainer:
 
     Args:
         model: what is trained.
-        images: uint8 (N, 28, 28).
+        images: uint8 (N, 28, 28), from 0 for black to 255 for white.
         objective: the game, from minigan.losses.
         batch_size: of each player's batch, at most N; the model's default if None. The last,
             incomplete batch of an epoch is dropped.
@@ -130,6 +157,8 @@ class Trainer:
             raise ValueError(
                 f"batch_size must lie between 2 and the {len(images)} images, got {batch_size}"
             )
+        if images.dtype != numpy.uint8:
+            raise TypeError(f"images must be uint8, from 0 to 255, got {images.dtype}")
         self.model, self.images, self.objective = model, images, objective
         self.batch_size = batch_size
         self.optimizers = {
@@ -138,7 +167,7 @@ class Trainer:
         }
         self.fixed_latents = model.latents(FIXED)
         self.steps_done = 0
-        self._first_bad = backend.xp.full((), NEVER)
+        self._finite = FirstNotFinite()
         self._start_epoch()
 
     @property
@@ -172,35 +201,37 @@ class Trainer:
         )
         measured |= generator_step(*players, self.optimizers["generator"], z(self.batch_size))
         self.steps_done += 1
-        finite = backend.xp.isfinite(measured["d_loss"].data + measured["g_loss"].data)
-        bad_now = backend.xp.where(finite, NEVER, self.steps_done)
-        self._first_bad = backend.xp.minimum(self._first_bad, bad_now)
+        self._finite.watch(self.steps_done, {"the batch of data": real, **self._results(measured)})
         return measured
+
+    def _results(self, measured: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Losses and gradients of a step, in the order in which one spoils the next."""
+        found = {}
+        for player in ("discriminator", "generator"):
+            loss = f"{player[0]}_loss"
+            found[loss] = measured[loss]
+            for name, p in reversed(list(getattr(self.model, player).named_parameters())):
+                found[f"{player}.{name}.grad"] = p if p.grad is None else p.grad
+        return found
 
     def fetch(self, measured: dict[str, Tensor]) -> dict[str, float]:
         """A row of history.csv: what a step measured and the norms of both gradients, on the host.
 
-        Raises DivergedError if a loss was not finite at any step so far, or a gradient is not.
+        Raises DivergedError if data, a loss or a gradient was not finite at any step so far.
         """
         values = {name: t.data for name, t in measured.items()}
         for player, optimizer in self.optimizers.items():
             values[f"{player[0]}_grad_norm"] = _norm(optimizer.params)
-        values["first_bad"] = self._first_bad.astype("float64")
-        stacked = backend.xp.stack([v.astype("float64") for v in values.values()])
-        row = dict(zip(values, backend.to_host(stacked).tolist(), strict=True))
-        if (step := int(row.pop("first_bad"))) <= self.steps_done:
-            raise DivergedError(self._diverged(step))
-        if not_finite := [name for name, value in row.items() if not math.isfinite(value)]:
-            raise DivergedError(f"{', '.join(not_finite)} not finite at step {self.steps_done}")
+        row = backend.xp.stack([v.astype("float64") for v in values.values()])
+        first = self._finite.first.astype("float64")
+        numbers = backend.to_host(backend.xp.concatenate([row, first])).tolist()
+        self._finite.check(numbers[len(values) :], self.steps_done)
         epoch = self.steps_done / self.steps_per_epoch
-        return {"step": self.steps_done, "epoch": round(epoch, 4), **row}
-
-    def _diverged(self, step: int) -> str:
-        for player in self.optimizers:
-            for name, p in getattr(self.model, player).named_parameters():
-                if not numpy.isfinite(p.numpy()).all():
-                    return f"a loss is not finite at step {step}, nor is {player}.{name} by now"
-        return f"a loss is not finite at step {step}"
+        return {
+            "step": self.steps_done,
+            "epoch": round(epoch, 4),
+            **dict(zip(values, numbers, strict=False)),
+        }
 
     # What a checkpoint holds
 
@@ -221,7 +252,7 @@ class Trainer:
             )
         self.fixed_latents = Tensor(backend.asarray(tensors["fixed_latents"]))
         self.steps_done = int(info["steps_done"])
-        self._first_bad = backend.xp.full((), NEVER)
+        self._finite = FirstNotFinite()
         backend.set_rng_state(info["rng"])
         self._start_epoch()
 
@@ -269,13 +300,13 @@ def fit(
             run.save_weights("discriminator", trainer.model.discriminator)
             run.save_checkpoint(tensors, info)
 
-    if start_step == 0 and on_epoch is not None:
-        on_epoch(0)
     with (
         numpy.errstate(over="ignore", invalid="ignore"),  # fetch() finds and names what they mean
         _stop_requested() as stopping,
         progress(steps, start_step) as bar,
     ):
+        if start_step == 0 and on_epoch is not None:
+            on_epoch(0)
         while trainer.steps_done < steps and not stopping.is_set():
             measured = trainer.step()
             done = trainer.steps_done
@@ -309,12 +340,18 @@ def fit(
 def _stop_requested() -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set, so that a step is never torn in two."""
     event = threading.Event()
+    with handling((signal.SIGINT, signal.SIGTERM), lambda *_: event.set()):
+        yield event
+
+
+@contextlib.contextmanager
+def handling(signals: Iterable[int], handler: Callable[..., Any]) -> Iterator[None]:
+    """Let ``handler`` answer the signals until the block ends; in the main thread only."""
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():  # others cannot set handlers
-        for asked in (signal.SIGINT, signal.SIGTERM):
-            previous[asked] = signal.signal(asked, lambda *_: event.set())
+        previous = {signum: signal.signal(signum, handler) for signum in signals}
     try:
-        yield event
+        yield
     finally:
         for signum, handler in previous.items():
             signal.signal(signum, handler)

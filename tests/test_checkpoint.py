@@ -15,7 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
-from minigan.checkpoint import DamagedFileError, Run, load_tensors, save_tensors, write_atomic
+from minigan.checkpoint import (
+    DamagedFileError,
+    ForeignFileError,
+    Run,
+    RunInUseError,
+    load_tensors,
+    save_tensors,
+    write_atomic,
+)
 
 nn = mg.nn
 
@@ -131,7 +139,7 @@ def load_or_refuse(path: Path, content: bytes) -> str:
     path.write_bytes(content)
     try:
         tensors, info = load_tensors(path)
-    except DamagedFileError as error:
+    except (DamagedFileError, ForeignFileError) as error:
         assert str(path) in str(error)
         return "refused"
     assert same(tensors, TENSORS) and info == INFO, "altered content was loaded"
@@ -284,9 +292,9 @@ def run(tmp_path: Path) -> Run:
 def test_create_and_open(run: Run) -> None:
     again = Run.open(run.path)
     assert again.config == run.config == {
-        "format": 1, "model": "small", "arguments": {"lr": 0.1}
+        "format": 2, "model": "small", "arguments": {"lr": 0.1}
     }  # fmt: skip
-    assert (run.path / "samples").is_dir()
+    assert [p.name for p in run.path.iterdir()] == ["config.json"]
 
 
 def test_create_takes_an_empty_directory(tmp_path: Path) -> None:
@@ -324,7 +332,80 @@ def test_open_nothing(tmp_path: Path) -> None:
             Run.open(path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '{"model": "mlp"}', '{"format": 99}'])
+@pytest.mark.parametrize("change", [("0.1", "0.2"), ("small", "smell"), ("lr", "lR")])
+def test_open_a_config_that_was_changed(change: tuple[str, str], run: Run) -> None:
+    path = run.path / "config.json"
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(DamagedFileError, match=r"config\.json: .* SHA-256"):
+        Run.open(run.path)
+
+
+def test_open_a_run_of_another_format(run: Run) -> None:
+    path = run.path / "config.json"
+    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
+    with pytest.raises(ForeignFileError, match=r"config\.json: format 3, this .* format 2"):
+        Run.open(run.path)
+
+
+# --- One writer -----------------------------------------------------------------------------------
+
+
+def test_a_claimed_run_cannot_be_claimed_again_but_read(run: Run) -> None:
+    with run.claimed():
+        other = Run.open(run.path)
+        with (
+            pytest.raises(RunInUseError, match=r"one is in use by another process"),
+            other.claimed(),
+        ):
+            pass
+    with other.claimed():
+        pass
+    assert [p.name for p in run.path.iterdir()] == ["config.json"]
+
+
+def test_the_claim_of_a_killed_process_ends_with_it(run: Run) -> None:
+    script = (
+        "import os, pathlib, signal, sys; from minigan.checkpoint import Run\n"
+        "with Run.open(pathlib.Path(sys.argv[1])).claimed(): print('mine', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(run.path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout and process.stdout.readline() == "mine\n"
+        with pytest.raises(RunInUseError), run.claimed():
+            pass
+        with pytest.raises(FileExistsError):
+            Run.create(run.path, {})
+        process.kill()
+    with run.claimed():
+        pass
+
+
+def test_what_a_killed_process_left_half_written_is_removed(run: Run) -> None:
+    (run.path / "samples").mkdir()
+    (run.path / ".matplotlib.x.partial" / "fonts").mkdir(parents=True)
+    for name in (".config.json.1.partial", "samples/.epoch_0001.png.1.partial", "mine.partial"):
+        (run.path / name).write_bytes(b"half")
+    with run.claimed():
+        assert sorted(p.name for p in run.path.rglob("*")) == [
+            ".lock", "config.json", "mine.partial", "samples"
+        ]  # fmt: skip
+
+
+def test_create_where_a_process_was_killed_before_it_wrote_anything(tmp_path: Path) -> None:
+    for name in (".lock", ".config.json.1.partial"):
+        (tmp_path / name).write_bytes(b"")
+    Run.create(tmp_path, {})
+    assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "3", '{"model": "mlp"}', '{"format": 2}', '"format"', "[" * 100_000,
+     '{"format": 2, "sha256": 1}'],
+    ids=lambda text: text[:20],
+)  # fmt: skip
 def test_open_a_damaged_run(text: str, run: Run) -> None:
     (run.path / "config.json").write_text(text)
     with pytest.raises(DamagedFileError, match=r"config\.json"):
@@ -385,6 +466,34 @@ def test_two_damaged_checkpoints_are_an_error(run: Run) -> None:
         run.load_checkpoint()
 
 
+def test_a_checkpoint_of_another_format_is_refused_and_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.save_checkpoint(*state(1))
+    with monkeypatch.context() as patch:
+        patch.setattr("minigan.checkpoint.FORMAT", 3)
+        run.save_checkpoint(*state(2))
+    with pytest.raises(ForeignFileError, match=r"/checkpoint\.safetensors: format 3, this"):
+        run.load_checkpoint()
+
+
+def test_a_checkpoint_of_another_run_is_refused(run: Run, tmp_path: Path) -> None:
+    other = Run.create(tmp_path / "other", {"model": "small", "arguments": {"lr": 0.2}})
+    other.save_checkpoint(*state(9))
+    run.save_checkpoint(*state(1))
+    run.save_checkpoint(*state(2))
+    run.checkpoint_path.write_bytes(other.checkpoint_path.read_bytes())
+    with pytest.raises(ForeignFileError, match=r"another run's.*its lr is 0\.2, not 0\.1"):
+        run.load_checkpoint()
+
+
+def test_a_longer_run_is_the_same_run(run: Run) -> None:
+    run.config["arguments"] = {"lr": 0.1, "epochs": 2, "steps": None}
+    run.save_checkpoint(*state(1))
+    run.config["arguments"] = {"lr": 0.1, "epochs": 3, "steps": None}
+    assert run.load_checkpoint()[1] == state(1)[1]
+
+
 @pytest.mark.parametrize("when", [1, 2, 3])
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_checkpoint_that_cannot_be_written_loses_nothing(
@@ -435,30 +544,82 @@ def test_a_damaged_history(text: str, run: Run) -> None:
         run.rows("history.csv")
 
 
-@pytest.mark.parametrize(("step", "kept"), [(0, []), (50, [50]), (99, [50]), (100, [50, 100])])
-def test_rows_after_the_checkpoint_are_forgotten(step: int, kept: list[int], run: Run) -> None:
+STEPS = (50, 100, 150)
+
+
+def logged(run: Run) -> bytes:
+    """A history of three rows and the times for it; the history's content."""
+    for step in STEPS:
+        run.append("history.csv", {"step": step, "d_loss": -1.5e-30 * step})
+        run.append("timing.csv", {"step": step, "seconds": 0.5, "rate": 100.0})
+    return (run.path / "history.csv").read_bytes()
+
+
+def steps(run: Run, name: str) -> list[float]:
+    return [row["step"] for row in run.rows(name)]
+
+
+@pytest.mark.parametrize(("last", "kept"), [(0, []), (50, [50]), (99, [50]), (100, [50, 100])])
+def test_rows_after_the_checkpoint_are_forgotten(last: int, kept: list[int], run: Run) -> None:
+    logged(run)
+    history = (run.path / "history.csv").read_bytes()
+    assert run.restore_rows(history, last) == []
     for name in ("history.csv", "timing.csv"):
-        for i in (50, 100, 150):
-            run.append(name, {"step": i, "value": 0.5})
-    run.forget_after(step)
-    for name in ("history.csv", "timing.csv"):
-        assert [row["step"] for row in run.rows(name)] == kept
-        assert (run.path / name).read_text().startswith("step,value\n")
-    run.append("history.csv", {"step": 160, "value": 0.5})
-    assert [row["step"] for row in run.rows("history.csv")] == [*kept, 160]
+        assert steps(run, name) == kept
+        assert (run.path / name).read_bytes().startswith(b"step,")  # whatever is appended
 
 
 def test_a_row_cut_off_by_a_crash_is_forgotten(run: Run) -> None:
-    run.append("history.csv", {"step": 50, "value": 0.25})
-    with open(run.path / "history.csv", "a") as file:
-        file.write("60,0.1")  # of 0.125
-    run.forget_after(60)
-    assert run.rows("history.csv") == [{"step": 50, "value": 0.25}]
+    history = logged(run)
+    for name in ("history.csv", "timing.csv"):
+        with open(run.path / name, "a") as file:
+            file.write("160,0.1")  # of 0.125
+    assert run.restore_rows(history, 150) == []
+    for name in ("history.csv", "timing.csv"):
+        assert tuple(steps(run, name)) == STEPS
 
 
-def test_forgetting_without_a_history(run: Run) -> None:
-    run.forget_after(10)
-    assert run.rows("history.csv") == []
+@pytest.mark.parametrize("damage", [b"", b"step,", b"\xff\x00" * 20, None])
+def test_a_damaged_history_is_restored_and_it_is_said(damage: bytes | None, run: Run) -> None:
+    history = logged(run)
+    for name in ("history.csv", "timing.csv"):
+        (run.path / name).unlink() if damage is None else (run.path / name).write_bytes(damage)
+    warnings = run.restore_rows(history, 150)
+    assert (run.path / "history.csv").read_bytes() == history
+    assert steps(run, "timing.csv") == []
+    assert [w.split(": ")[0] for w in warnings] == [
+        str(run.path / name) for name in ("history.csv", "timing.csv")
+    ]
+
+
+def test_a_changed_digit_in_a_history_is_noticed(run: Run) -> None:
+    history = logged(run)
+    (run.path / "history.csv").write_bytes(history.replace(b"-1.5e-28", b"-1.6e-28"))
+    (warning,) = run.restore_rows(history, 150)
+    assert "history.csv" in warning and (run.path / "history.csv").read_bytes() == history
+
+
+def test_rows_of_the_clock_that_can_be_read_are_kept(run: Run) -> None:
+    history = logged(run)
+    clock = run.path / "timing.csv"
+    clock.write_bytes(clock.read_bytes().replace(b"100,0.5", b"100,half"))
+    (warning,) = run.restore_rows(history, 150)
+    assert "timing.csv" in warning and steps(run, "timing.csv") == [50, 150]
+
+
+def test_a_run_without_a_checkpoint_starts_its_history_anew(run: Run) -> None:
+    logged(run)
+    assert run.restore_rows(b"", 0) == []
+    run.append("history.csv", {"step": 6, "d_loss": 1.5})
+    assert (run.path / "history.csv").read_text() == "step,d_loss\n6,1.5\n"
+    assert run.rows("timing.csv") == []
+
+
+def test_a_checkpoint_holds_the_history_so_far(run: Run) -> None:
+    history = logged(run)
+    run.save_checkpoint(*state(1))
+    run.append("history.csv", {"step": 200, "d_loss": 1.5})
+    assert run.load_checkpoint()[0]["history.csv"].tobytes() == history
 
 
 # --- Weights --------------------------------------------------------------------------------------
@@ -560,12 +721,4 @@ def test_a_file_system_without_links_keeps_the_previous_one_too(run: Run) -> Non
         patch.setattr(os, "link", full)
         for step in (1, 2):
             run.save_checkpoint(*state(step))
-    assert load_tensors(run.previous_path)[1] == state(1)[1]
-
-
-@pytest.mark.parametrize("left", [b"", b"step,d_l"])
-def test_a_history_without_a_whole_heading_gets_one(left: bytes, run: Run) -> None:
-    (run.path / "history.csv").write_bytes(left)
-    run.forget_after(5)
-    run.append("history.csv", {"step": 6, "d_loss": 1.5})
-    assert run.rows("history.csv") == [{"step": 6.0, "d_loss": 1.5}]
+    assert load_tensors(run.previous_path)[1]["steps_done"] == 1

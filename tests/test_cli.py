@@ -354,11 +354,9 @@ def test_resuming_with_other_data_in_the_same_folder(digits: Path, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("_no_curves")
-def test_a_resumed_run_says_what_it_plays(copy: Path) -> None:
-    config = json.loads((copy / "config.json").read_text())
-    config["arguments"]["loss"] = "minimax"
-    (copy / "config.json").write_text(json.dumps(config))
-    result = train(copy, "--resume")
+def test_a_resumed_run_says_what_it_plays(digits: Path, tmp_path: Path) -> None:
+    train(tmp_path / "run", "--data", digits, "--steps", "1", "--loss", "minimax")
+    result = train(tmp_path / "run", "--resume", "--steps", "2")
     assert "minimax" in result.err and "non_saturating" not in result.err
 
 
@@ -411,11 +409,11 @@ def test_ctrl_c_saves_and_says_how_to_go_on(finished: Path, digits: Path, tmp_pa
     assert f"minigan train mlp --out {out} --resume" in stdout
     assert [p.name for p in out.iterdir() if p.name.startswith(".")] == []
 
-    config = json.loads((out / "config.json").read_text())
-    assert config["arguments"]["steps"] == 20_000
+    run = Run.open(out)
+    assert run.config["arguments"]["steps"] == 20_000
     # It goes on to the bytes of a run that was never stopped: of a shorter one, which is quick.
-    config["arguments"]["steps"] = steps + 2
-    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    run.config["arguments"]["steps"] = steps + 2
+    run.save_config()
     train(out, "--resume")
     whole = tmp_path / "whole"
     train(whole, "--data", digits, "--steps", str(steps + 2))

@@ -34,6 +34,7 @@ def download(url: str, target: Path, check: Callable[[bytes], object]) -> None:
     thread.join(TIMEOUT)
     if problem:
         raise ConnectionError(problem)
+    target.parent.mkdir(parents=True, exist_ok=True)
     stream = io.BytesIO()
     fetch(url, stream, None)
     check(stream.getvalue())

@@ -143,7 +143,6 @@ def fetch(name: str = "mnist") -> Path:
     if name not in MIRRORS:
         raise ValueError(f"cannot download {name!r}: choose from {', '.join(MIRRORS)}")
     folder, reasons = _cache_folder(name), []
-    folder.mkdir(parents=True, exist_ok=True)
     for mirror in MIRRORS[name]:
         try:
             for file, sha256 in SHA256[name].items():

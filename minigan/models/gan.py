@@ -66,8 +66,10 @@ class GAN:
     def generate(self, z: Tensor) -> numpy.ndarray:
         """The pictures of given latents, uint8 (n, 28, 28), drawn in evaluation mode."""
         with evaluating(self.generator), no_grad():
-            parts = [self.generator(z[i : i + 500]).numpy() for i in range(0, z.shape[0], 500)]
-        return to_pixels(numpy.concatenate(parts).reshape(-1, 28, 28))
+            parts = [
+                to_pixels(self.generator(z[i : i + 500]).numpy()) for i in range(0, z.shape[0], 500)
+            ]
+        return numpy.concatenate(parts).reshape(-1, 28, 28)
 
     def sample(self, n: int, seed: int | None = None) -> numpy.ndarray:
         """n pictures, uint8 (n, 28, 28), drawn in evaluation mode.
