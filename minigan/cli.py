@@ -212,11 +212,10 @@ def train(
                 draw(last)
             _draw_summary(run, [grid(epoch) for epoch in range(last + 1)])
     except DivergedError as error:
-        if run.has_checkpoint:
-            rest = f"the last good checkpoint is {run.checkpoint_path}. A smaller --lr may help"
-        else:
-            rest = f"there is no checkpoint yet. Try a smaller --lr, with another --out than {out}"
-        raise FailedError(f"{error}; {rest}") from error
+        raise FailedError(
+            f"{error}; {run.checkpoint_path} is the last good checkpoint. A smaller --lr may help, "
+            f"with another --out than {out}"
+        ) from error
     except OSError as error:  # a full disk, for one
         raise FailedError(f"{_reason(error)}. When that is mended, {go_on}") from error
     except KeyboardInterrupt:  # after the last step; fit() itself only stops

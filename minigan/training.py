@@ -282,7 +282,8 @@ def fit(
     Args:
         trainer: fresh, or with a loaded state.
         steps: the total; ``trainer.steps_done`` says afterwards how many there were.
-        run: where rows, weights and checkpoints go: after each epoch, at the end, at a stop.
+        run: where rows, weights and checkpoints go: before the first step, after each epoch, at
+            the end, at a stop.
         on_epoch: called with the number of finished epochs, before the checkpoint; also with 0
             before the first step.
 
@@ -305,8 +306,10 @@ def fit(
         _stop_requested() as stopping,
         progress(steps, start_step) as bar,
     ):
-        if start_step == 0 and on_epoch is not None:
-            on_epoch(0)
+        if start_step == 0:
+            if on_epoch is not None:
+                on_epoch(0)
+            save()
         while trainer.steps_done < steps and not stopping.is_set():
             measured = trainer.step()
             done = trainer.steps_done

@@ -362,7 +362,7 @@ def test_a_resumed_run_says_what_it_plays(digits: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before the first step", "in the first step"])
-def test_a_run_without_a_checkpoint_can_be_resumed(
+def test_a_run_stopped_before_its_first_step_is_done_can_be_resumed(
     moment: str, finished: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed before there was one: nothing is lost but time, and no folder need be deleted."""
@@ -378,7 +378,7 @@ def test_a_run_without_a_checkpoint_can_be_resumed(
         else:
             patch.setattr("minigan.training.discriminator_step", interrupt)
         assert minigan("train", "mlp", *arguments).code == 130
-    assert not (out / "checkpoint.safetensors").exists()
+    assert Run.open(out).has_checkpoint == (moment == "in the first step")
     train(out, "--resume")
     assert_same_runs(finished, out)
 
@@ -541,9 +541,10 @@ def test_a_run_that_diverges(digits: Path, tmp_path: Path) -> None:
                      "--lr", "1e30", "--out", "run")  # fmt: skip
     assert result.code == 1
     last = result.err.splitlines()[-1]
-    assert last.startswith("minigan: ") and "step 1" in last
-    assert "checkpoint" in last and "--lr" in last
-    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+    assert last.startswith("minigan: at step 1, g_loss is not finite, nor are generator.")
+    assert "run/checkpoint.safetensors is the last good checkpoint" in last and "--lr" in last
+    tensors, info, _ = Run.open(tmp_path / "run").load_checkpoint()
+    assert info["steps_done"] == 0 and all(np.isfinite(x).all() for x in tensors.values())
     assert "Warning" not in result.err
 
 
