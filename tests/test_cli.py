@@ -162,27 +162,44 @@ def test_the_checkpoint_is_where_the_run_ended(finished: Path) -> None:
         assert tensors[f"generator.{name}"].tobytes() == value.tobytes()
 
 
+#: The command, in a process that says what it opens for writing, makes, renames or links.
+WATCHED = """
+import os, sys
+writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+def watch(event, details):
+    if event == "open" and details[2] & writing or event in ("os.mkdir", "os.rename", "os.link"):
+        os.write(2, f"wrote: {os.path.abspath(details[0])}\\n".encode())
+sys.addaudithook(watch)
+from minigan.cli import main
+main()
+"""
+
+
 @pytest.mark.on_the_host("starts a process of its own")
 @pytest.mark.slow
 def test_a_run_writes_only_into_its_directory(tmp_path: Path) -> None:
     work, home = tmp_path / "work", tmp_path / "home"
     work.mkdir(), home.mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "minigan", "train", "mlp", "--data", "mnist-mini", "--steps", "60"],
+        [sys.executable, "-B", "-c", WATCHED, *"train mlp --data mnist-mini --steps 60".split()],
         cwd=work,
-        env=os.environ | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"),
-                          "MPLCONFIGDIR": str(tmp_path / "matplotlib")},
+        env={k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "MPL"))}
+        | {"HOME": str(home)},
         capture_output=True,
         text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [str(p.relative_to(work)) for p in work.iterdir()] == ["runs"]
     assert [p.name for p in (work / "runs").iterdir()] == ["mlp"]
-    assert content(home) == {}
+    assert list(home.iterdir()) == []
+    lines = done.stderr.splitlines()
+    written = [Path(line.removeprefix("wrote: ")) for line in lines if line.startswith("wrote: ")]
+    out = work / "runs" / "mlp"
+    assert len(written) > 20
+    assert [p for p in written if out not in [p, *p.parents] and p != out.parent] == []
     assert done.stdout == "done: runs/mlp/samples/epoch_0001.png\n"
     assert "\r" not in done.stderr and "Warning" not in done.stderr
-    rows = Run.open(work / "runs" / "mlp").rows("history.csv")
-    assert [row["step"] for row in rows] == [50, 60]
+    assert [row["step"] for row in Run.open(out).rows("history.csv")] == [50, 60]
 
 
 # --- Repeating and resuming -----------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Nonsense in any flag, argument or variable: exit code 2, one line, and nothing is written.
 
 The parameters are those of the commands themselves: a new one is tested by its type, or fails until
-OWN says what is nonsense for it.
+RANGES or OWN says what is nonsense for it.
 """
 
 import contextlib
@@ -73,14 +73,14 @@ def line(command: str, rest: dict[str, str], bad: dict[str, str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files of a data set, a run, a file and two folders."""
+    """A folder with the files of a data set, a run, a file and some folders."""
     folder = tmp_path_factory.mktemp("place")
     for file in mnist.FILES:
         array = np.zeros((8, 28, 28) if "images" in file else 8, np.uint8)
         (folder / f"{file}.gz").write_bytes(idx(array))
     (folder / "file").touch()
-    (folder / "empty").mkdir()
-    (folder / "picture.png").mkdir()
+    for name in ("empty", "picture.png", "folder/config.json"):
+        (folder / name).mkdir(parents=True)
     with contextlib.chdir(folder):
         assert minigan(*line("train", RESTS["train"][0], {"out": "run"})).code == 0
     return folder
@@ -103,7 +103,7 @@ LONG = ("x" * 300, "x" * 5000)
 DEEP = "/".join(["d" * 199] * 20 + ["d" * 91])
 ODD = ("", " ", "\n", "a\nb", "\r", "\x1b[31m", "\udcff", "½", "٣x", "--", "-q", ".", *LONG, "0",
        "-1", "1.5", "1e3", "0x10", "1 2", "10001", str(10**10), "9" * 4000, "9" * 5000, "nan",
-       "inf", "-inf", "1e999", "1e-999", "file", "file/x", "empty", "none")  # fmt: skip
+       "inf", "-inf", "1e999", "1e-999", "file", "file/x", "folder", "none")  # fmt: skip
 
 #: What a shell can pass: any bytes but NUL, UTF-8 or not.
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0")) | st.binary().map(
@@ -117,7 +117,7 @@ def where(is_bad: Callable[[str], bool], *more: str) -> Nonsense:
     return (*filter(is_bad, ODD), *more), anything.filter(is_bad)
 
 
-no_data = where(lambda t: t not in DATA_NAMES and (t == "" or Path(t) != Path()), "MNIST", "run")
+no_data = where(lambda t: t not in DATA_NAMES and (t == "" or Path(t) != Path()), "MNIST", "empty")
 #: By command and parameter.
 OWN: dict[str, Nonsense] = {
     "train data_name": no_data,
@@ -125,7 +125,7 @@ OWN: dict[str, Nonsense] = {
     "data verify name": no_data,
     "data fetch name": where(lambda text: text not in mnist.MIRRORS, "mnist-mini"),
     "train out": (
-        ("", ".", "file", "file/x", "/dev/null", f"other/{LONG[0]}", *LONG, DEEP),
+        ("", ".", "file", "file/x", "/dev/null", f"none/{LONG[0]}", *LONG, DEEP),
         texts.map("file/{}".format),
     ),
     "sample run_path": where(lambda text: Path(text) != Path("run")),
@@ -135,8 +135,9 @@ OWN: dict[str, Nonsense] = {
         *(f"{name}.png" for name in LONG),
     ),
 }
-#: The largest value here, where a type allows larger ones.
-MOST = {"batch_size": 8, "n": 10_000, "lr": sys.float_info.max}
+#: The least and the largest number for a data set of 8 and a picture.
+RANGES = {"epochs": (1, 10**9), "steps": (1, 10**9), "batch_size": (2, 8), "n": (1, 10_000),
+          "lr": (5e-324, sys.float_info.max), "seed": (0, float("inf"))}  # fmt: skip
 
 
 def nonsense(command: str, parameter: click.Parameter) -> Nonsense:
@@ -149,19 +150,18 @@ def nonsense(command: str, parameter: click.Parameter) -> Nonsense:
     elif isinstance(kind, click.Choice):
         first, *_ = choices = [str(choice) for choice in kind.choices]
         found = where(lambda text: text not in choices, first.upper(), f"{first} ")
-    elif isinstance(kind, click.IntRange | click.FloatRange) and kind.min is not None:
-        least, most = kind.min, MOST.get(name, kind.max or float("inf"))
+    elif name in RANGES:
+        least, most = RANGES[name]
 
         def is_outside(text: str) -> bool:
             try:
-                value = int(text) if isinstance(kind, click.IntRange) else float(text)
+                return not least <= (float if name == "lr" else int)(text) <= most
             except ValueError:
                 return True
-            return not least <= value <= most or (kind.min_open and value == least)
 
         found = where(is_outside)
     else:
-        pytest.fail(f"say in OWN what is nonsense for: {command} {name}")
+        pytest.fail(f"say in RANGES or OWN what is nonsense for: {command} {name}")
     if isinstance(parameter, click.Argument):  # "--" and "-h" are something else
         plain = lambda text: text != "--" and not text.startswith(("-h", "--help"))
         found = tuple(filter(plain, found[0])), found[1].filter(plain)
@@ -219,6 +219,14 @@ def test_any_nonsense(command: str, parameter: click.Parameter, draw: st.DataObj
     rest = draw.draw(st.sampled_from(RESTS.get(command, [{}])))
     value = draw.draw(nonsense(command, parameter)[1])
     is_refused(*line(command, rest, {str(parameter.name): value}))
+
+
+def test_no_name_is_not_the_current_folder() -> None:
+    with contextlib.chdir("run"):
+        is_refused("sample", "")
+        is_refused("train", "mlp", "--data", "..", "--resume", "--out", "")
+    with contextlib.chdir("empty"):
+        is_refused("train", "mlp", "--data", "..", "--steps", "1", "--batch-size", "2", "--out", "")
 
 
 @given(st.data())
