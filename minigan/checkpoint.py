@@ -147,6 +147,12 @@ def load_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
     return tensors, info
 
 
+def _check_empty(path: Path) -> None:
+    """But for what a process leaves that was killed before it had written anything."""
+    if any(p.name != ".lock" and not _is_partial(p) for p in path.iterdir()):
+        raise FileExistsError(f"{path} exists and is not empty")
+
+
 def _check_format(path: Path, found: dict[str, Any]) -> None:
     if found["format"] != FORMAT:
         raise ForeignFileError(
@@ -169,17 +175,22 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, config: dict[str, Any]) -> Run:
-        """Start a run in a directory that holds none yet; FileExistsError otherwise."""
+        """Start a run in a directory that is new or empty; FileExistsError otherwise."""
         if path.exists() and not path.is_dir():
             raise FileExistsError(f"{path} is a file")
-        if path.exists() and any(p.name != ".lock" and not _is_partial(p) for p in path.iterdir()):
-            raise FileExistsError(f"{path} exists and is not empty")
-        path.mkdir(parents=True, exist_ok=True)
-        run = cls(path, {"format": FORMAT, **config})
-        with run.claimed():
-            if (path / "config.json").exists():
-                raise FileExistsError(f"{path} exists and is not empty")  # since a moment ago
-            run.save_config()
+        new = [folder for folder in (path, *path.parents) if not folder.exists()]
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            _check_empty(path)
+            run = cls(path, {"format": FORMAT, **config})
+            with run.claimed():
+                _check_empty(path)  # still
+                run.save_config()
+        except BaseException:
+            for folder in new:
+                with contextlib.suppress(OSError):  # it could not be made, or is not empty
+                    folder.rmdir()
+            raise
         return run
 
     @classmethod

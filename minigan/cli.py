@@ -68,15 +68,20 @@ def cli() -> None:
     """
 
 
-def _use_backend(_: click.Context, __: click.Parameter, name: str) -> None:
+def _use_backend(context: click.Context, _: click.Parameter, name: str) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             backend.set_backend(name)
         except backend.BackendError as error:
             raise click.UsageError(str(error)) from error
-    for warning in caught:
-        click.echo(f"minigan: {warning.message}", err=True)
+    context.obj = [str(warning.message) for warning in caught]
+
+
+def _say_backend(context: click.Context) -> None:
+    """What :func:`_use_backend` had to say, once nothing else that was asked for is refused."""
+    for warning in context.obj:
+        click.echo(f"minigan: {warning}", err=True)
 
 
 _backend_option = click.option(
@@ -187,6 +192,7 @@ def train(
         context.with_resource(run.claimed())
     else:
         _load_state(run, trainer, fingerprint, total)
+    _say_backend(context)
     click.echo(
         f"{model} on {len(images):,} images, {asked['loss']}, seed {asked['seed']}, "
         f"steps {trainer.steps_done:,} to {total:,}, into {out}",
@@ -224,7 +230,7 @@ def train(
         saved = "stopped and saved" if run.has_checkpoint else "stopped"
         click.echo(f"{saved} at step {trainer.steps_done:,}; {go_on}")
         context.exit(130)
-    click.echo(f"done: {click.format_filename(grid(last))}")
+    click.echo(f"done: {grid(last)}")
 
 
 def _draw_summary(run: Run, frames: list[Path]) -> None:
@@ -270,7 +276,7 @@ def _create_run(out: Path, asked: dict[str, Any], fingerprint: str, n_images: in
         return Run.create(out, config)
     except FileExistsError as error:
         raise click.UsageError(
-            f"{error}; choose another --out, or go on with it by --resume"
+            f"{_reason(error)}; choose another --out, or go on with it by --resume"
         ) from error
 
 
@@ -387,8 +393,15 @@ def _title(run: Run) -> str:
     "--feature-maps", is_flag=True, help="Draw one digit's way through the layers of both players."
 )
 @_backend_option
+@click.pass_context
 def sample(
-    run_path: Path, n: int, seed: int, out: Path, interpolate: bool, feature_maps: bool
+    context: click.Context,
+    run_path: Path,
+    n: int,
+    seed: int,
+    out: Path,
+    interpolate: bool,
+    feature_maps: bool,
 ) -> None:
     """Draw new digits with the generator of the run in the directory RUN."""
     if out.suffix not in (".png", ".npz"):
@@ -399,12 +412,13 @@ def sample(
         raise click.UsageError("--feature-maps draws one .png, and takes no --interpolate")
     run = Run.open(run_path)
     model = load_model(run)
+    _say_backend(context)
     if feature_maps:
         layers = model.feature_maps(model.latents(1, backend.generator(seed)))
         plotting.save_feature_maps(
             layers, out, f"{_title(run)}, latent {seed}: from z through G and D"
         )
-        click.echo(click.format_filename(out))
+        click.echo(out)
         return
     columns = None
     if interpolate:
@@ -418,7 +432,7 @@ def sample(
         write_atomic(out, npz.getvalue())
     else:
         plotting.save_grid(images, out, columns)
-    click.echo(click.format_filename(out))
+    click.echo(out)
 
 
 def load_model(run: Run) -> GAN:
@@ -478,8 +492,10 @@ def data_fetch(name: str) -> None:
 
 @cli.command()
 @_backend_option
-def bench() -> None:
+@click.pass_context
+def bench(context: click.Context) -> None:
     """Time this machine's training steps, against what else is installed."""
+    _say_backend(context)
     from minigan import bench as benchmark
 
     benchmark.main()
@@ -491,6 +507,8 @@ def main() -> NoReturn:
     def interrupt(*_: Any) -> NoReturn:
         raise KeyboardInterrupt
 
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the names of files need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     with handling([signal.SIGTERM], interrupt):  # as Ctrl-C does by itself
         code = _run(lambda: cli.main(prog_name="minigan", standalone_mode=False))
     sys.exit(code)
@@ -520,5 +538,7 @@ def _run(command: Callable[[], Any]) -> int:
         message, code = _reason(error), 2 if wrong_name else 1
     else:
         return result if isinstance(result, int) else 0
-    click.echo(f"minigan: {' '.join(message.split())}", err=True)
+    # One line, and none of a name's bytes is a command to the terminal.
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.split()))
+    click.echo(f"minigan: {line}", err=True)
     return code

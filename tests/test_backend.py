@@ -179,13 +179,18 @@ def test_the_real_cupy_without_a_driver(
 
 @needs_cupy
 @pytest.mark.slow
-def test_auto_with_the_real_cupy_and_no_driver() -> None:
+def test_auto_with_the_real_cupy_and_no_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if works("cupy"):
         pytest.skip("there is a GPU")
-    fallen = minigan("sample nowhere --backend auto")
-    said, refused = fallen.stderr.splitlines()
+    monkeypatch.chdir(tmp_path)
+    fallen = minigan("train mlp --data mnist-mini --steps 1 --backend auto")
+    said, running = fallen.stderr.splitlines()[:2]
     assert said.startswith("minigan: falling back to NumPy: backend 'cupy': no usable NVIDIA")
-    assert refused.startswith("minigan: nowhere holds no run")
+    assert running.startswith("mlp on 10,000 images") and fallen.returncode == 0
+    (refused,) = minigan("sample nowhere --backend auto").stderr.splitlines()
+    assert refused.startswith("minigan: nowhere holds no run")  # and nothing beside it
 
 
 def works(name: str) -> bool:

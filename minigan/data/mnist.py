@@ -163,7 +163,7 @@ def _locate(name: str | os.PathLike[str]) -> Source | None:
     if name == "mnist-mini":
         return _embedded()
     if name not in MIRRORS:
-        return _own_folder(Path(name))
+        return _own_folder(name)
     name, base = str(name), os.environ.get("MINIGAN_DATA")
     if base:
         if not Path(base).is_dir():
@@ -180,10 +180,11 @@ def _locate(name: str | os.PathLike[str]) -> Source | None:
     return _cache(name) if all(_path(_cache_folder(name), file) for file in FILES) else None
 
 
-def _own_folder(folder: Path) -> Source:
-    if not folder.is_dir():
+def _own_folder(name: str | os.PathLike[str]) -> Source:
+    folder = Path(name)
+    if not (os.fspath(name) and folder.is_dir()):  # "" would be the current folder
         names = ", ".join(SHA256)
-        raise ValueError(f"no data set {str(folder)!r}: choose from {names}, or name a folder")
+        raise ValueError(f"no data set {os.fspath(name)!r}: choose from {names}, or name a folder")
     remedy = "It must hold the four IDX files of a data set, raw or as .gz."
     if not _holds_all(folder, remedy):
         raise FileNotFoundError(f"{folder} holds none of {', '.join(FILES)}. {remedy}")
