@@ -109,16 +109,16 @@ def _digest(tensors: Mapping[str, numpy.ndarray], info: Any) -> str:
     for name in sorted(tensors):
         array = tensors[name]
         sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        sha.update(numpy.asarray(array, order="C").tobytes())
+        sha.update(numpy.ascontiguousarray(array).data)
     return sha.hexdigest()
 
 
 def save_tensors(path: Path, tensors: Arrays, info: Mapping[str, Any] | None = None) -> None:
     """Write named arrays and a JSON-able ``info`` to a safetensors file, atomically."""
-    # One metadata entry: safetensors writes several in an order that changes from run to run.
-    sha256 = _digest(tensors, info or {})
-    meta = json.dumps({"format": FORMAT, "sha256": sha256, "info": info or {}}, sort_keys=True)
     contiguous = {name: numpy.asarray(array, order="C") for name, array in tensors.items()}
+    # One metadata entry: safetensors writes several in an order that changes from run to run.
+    sha256 = _digest(contiguous, info or {})
+    meta = json.dumps({"format": FORMAT, "sha256": sha256, "info": info or {}}, sort_keys=True)
     write_atomic(path, safetensors.numpy.save(contiguous, metadata={"minigan": meta}))
 
 
@@ -309,10 +309,15 @@ class Run:
         same = {name: value for name, value in arguments.items() if name not in LENGTH}
         return same | {"data_sha256": self.config.get("data_sha256")}
 
-    def save_weights(self, player: str, module: Module) -> None:
-        """Write ``generator.safetensors`` or ``discriminator.safetensors``."""
-        weights = {name: value.numpy() for name, value in module.state_dict().items()}
-        save_tensors(self.path / f"{player}.safetensors", weights, {"model": self.config["model"]})
+    def save_weights(self, tensors: Arrays) -> None:
+        """Write generator.safetensors and discriminator.safetensors, out of a training state."""
+        for player in ("generator", "discriminator"):
+            prefix = player + "."
+            weights = {
+                k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
+            }
+            info = {"model": self.config["model"]}
+            save_tensors(self.path / f"{player}.safetensors", weights, info)
 
     def load_weights(self, player: str, module: Module) -> None:
         """Read what :meth:`save_weights` wrote into a module of the same architecture."""

@@ -339,8 +339,7 @@ def _load_checkpoint(run: Run, trainer: Trainer) -> bytes:
         raise DamagedFileError(
             f"{run.checkpoint_path}: not this run's state ({error!r})"
         ) from error
-    run.save_weights("generator", trainer.model.generator)
-    run.save_weights("discriminator", trainer.model.discriminator)
+    run.save_weights(tensors)
     if made_on != backend.name():
         click.echo(
             f"minigan: the checkpoint was made on {made_on}, this is {backend.name()}: "

@@ -44,6 +44,8 @@ __all__ = [
 
 #: Steps between two rows of history.csv; between them nothing is fetched from the device.
 LOG_EVERY = 50
+#: Steps for each checkpoint, on average, where epochs are shorter: it costs as much as two steps.
+SAVE_EVERY = 200
 #: Later than any step.
 NEVER = numpy.iinfo("int64").max
 #: Pictures in the grid that is drawn from the same latents after every epoch.
@@ -178,6 +180,14 @@ class Trainer:
         """Whether history.csv has a row for this step, however the run was cut into parts."""
         return step % LOG_EVERY == 0 or step % self.steps_per_epoch == 0
 
+    def is_saved(self, step: int) -> bool:
+        """Whether this step is followed by a checkpoint, however the run was cut into parts.
+
+        The last step of an epoch is, if the epoch came to or over a multiple of SAVE_EVERY.
+        """
+        ends, per_epoch = step % self.steps_per_epoch == 0, self.steps_per_epoch
+        return ends and step // SAVE_EVERY > (step - per_epoch) // SAVE_EVERY
+
     def _start_epoch(self) -> None:
         shuffle = backend.stream("shuffle")
         self._shuffle_before = shuffle.bit_generator.state
@@ -282,8 +292,8 @@ def fit(
     Args:
         trainer: fresh, or with a loaded state.
         steps: the total; ``trainer.steps_done`` says afterwards how many there were.
-        run: where rows, weights and checkpoints go: before the first step, after each epoch, at
-            the end, at a stop.
+        run: where rows, weights and checkpoints go, the latter two before the first step, after
+            epochs (see :meth:`Trainer.is_saved`), at the end and at a stop.
         on_epoch: called with the number of finished epochs, before the checkpoint; also with 0
             before the first step.
 
@@ -297,8 +307,7 @@ def fit(
     def save() -> None:
         if run is not None:
             tensors, info = trainer.state()
-            run.save_weights("generator", trainer.model.generator)
-            run.save_weights("discriminator", trainer.model.discriminator)
+            run.save_weights(tensors)
             run.save_checkpoint(tensors, info)
 
     with (
@@ -328,11 +337,11 @@ def fit(
                         {"step": done, "seconds": round(seconds, 3), "rate": round(rate, 3)},
                     )
             bar.update()
-            if epoch_ends:
-                if on_epoch is not None:
-                    on_epoch(done // per_epoch)
+            if epoch_ends and on_epoch is not None:
+                on_epoch(done // per_epoch)
+            if trainer.is_saved(done):
                 save()
-        if trainer.steps_done > start_step and trainer.steps_done % per_epoch != 0:
+        if trainer.steps_done > start_step and not trainer.is_saved(trainer.steps_done):
             if not logged:
                 trainer.fetch(measured)  # a checkpoint must not hold what has diverged
             save()

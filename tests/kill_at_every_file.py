@@ -17,7 +17,7 @@ from typing import Any
 
 from commands import assert_same_runs, write_digits
 
-from minigan import models, nn, plotting
+from minigan import models, nn, plotting, training
 from minigan.checkpoint import Run, write_atomic
 from minigan.cli import main
 
@@ -86,6 +86,7 @@ def save_no_curves(rows: Any, path: Path, title: str) -> None:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     models.MODELS["mlp"], plotting.save_curves = Tiny, save_no_curves
+    training.SAVE_EVERY = 1
     (folder / "digits").mkdir()
     given = ["--data", str(write_digits(folder / "digits")), "--batch-size", "64", "--epochs"]
     assert train(folder / "one", [*given, "1"]) == train(folder / "two", [*given, "2"]) == 0

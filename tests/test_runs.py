@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kill_at_every_file import Tiny
 
-from minigan import models, plotting
+from minigan import models, plotting, training
 from minigan.checkpoint import Run
 
 pytestmark = [
@@ -31,6 +31,10 @@ pytestmark = [
 KILLS = 30 if TIER == "all" else 5
 #: An epoch of twelve steps and its files take the one 0.15 s, the other 0.8 s.
 EPOCHS = {"mlp": 5 * KILLS, "dcgan": KILLS}
+
+
+#: The command, with a checkpoint after every epoch however short, for kills and stops to meet.
+MINIGAN = "from minigan import cli, training; training.SAVE_EVERY = 1; cli.main()"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def command(model: str, digits: Path, out: Path, epochs: int = 0) -> list[str]:
     """A run from its start, or the rest of it where there is a part already."""
-    line = [sys.executable, "-m", "minigan", "train", model, "--out", str(out)]
+    line = [sys.executable, "-c", MINIGAN, "train", model, "--out", str(out)]
     if (out / "config.json").exists():
         return [*line, "--resume"]
     epochs = epochs or EPOCHS[model]
@@ -193,6 +197,7 @@ def quick() -> Iterator[None]:
     """Runs of a tiny model, without curves: a few hundred of them take seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(models.MODELS, "mlp", Tiny)
+        patch.setattr(training, "SAVE_EVERY", 1)
         patch.setattr(plotting, "save_curves", lambda rows, path, title: path.write_text(title))
         yield
 

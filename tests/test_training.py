@@ -50,6 +50,11 @@ class Small(GAN):
         )
 
 
+@pytest.fixture(autouse=True)
+def _a_checkpoint_after_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "SAVE_EVERY", 1)
+
+
 def trainer(seed: int = 0, objective: Objective = non_saturating, **options: Any) -> Trainer:
     mg.manual_seed(seed)
     return Trainer(Small(), IMAGES, objective, **{"batch_size": BATCH, "lr": 1e-3, **options})
@@ -618,6 +623,19 @@ def test_fit_calls_on_epoch_with_the_number_of_finished_ones(tmp_path: Path) -> 
     calls.clear()
     fit(one, 3 * PER_EPOCH, run, on_epoch)
     assert calls == [(3, 3 * PER_EPOCH, 2 * PER_EPOCH + 3)]
+
+
+@pytest.mark.parametrize(
+    ("per_epoch", "saved"),
+    [(6, [102, 204, 300]), (78, [156, 234, 312]), (100, [100, 200, 300]), (250, [250])],
+)
+def test_checkpoints_come_with_epochs_and_not_too_often(
+    per_epoch: int, saved: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "SAVE_EVERY", 100)
+    monkeypatch.setattr(Trainer, "steps_per_epoch", per_epoch)
+    one = trainer()
+    assert [step for step in range(1, 325) if one.is_saved(step)] == saved
 
 
 def test_fit_in_two_parts_is_fit_in_one() -> None:
