@@ -92,7 +92,7 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def _content(path: Path) -> bytes:
@@ -225,14 +225,13 @@ class Run:
         What an earlier process left half-written is removed. Raises RunInUseError if another
         process has a claim; the system ends that one's claim with the process, however it ends.
         """
-        with _naming(self.path):
-            try:
-                self._lock.acquire()
-            except Timeout:
-                raise RunInUseError(
-                    f"{self.path} is in use by another process: wait until it has ended, "
-                    "or choose another directory"
-                ) from None
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise RunInUseError(
+                f"{self.path} is in use by another process: wait until it has ended, "
+                "or choose another directory"
+            ) from None
         try:
             for leftover in filter(_is_partial, list(self.path.rglob(".*"))):
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()

@@ -292,8 +292,8 @@ def fit(
     Args:
         trainer: fresh, or with a loaded state.
         steps: the total; ``trainer.steps_done`` says afterwards how many there were.
-        run: where rows, weights and checkpoints go, the latter two before the first step, after
-            epochs (see :meth:`Trainer.is_saved`), at the end and at a stop.
+        run: claimed by the caller; where rows, weights and checkpoints go, the latter two before
+            the first step, after epochs (see :meth:`Trainer.is_saved`), at the end and at a stop.
         on_epoch: called with the number of finished epochs, before the checkpoint; also with 0
             before the first step.
 

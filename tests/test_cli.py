@@ -255,6 +255,23 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before(
     assert (copy / name).read_bytes() == (finished / name).read_bytes()
 
 
+@pytest.mark.on_the_host("goes from one library to the other")
+@pytest.mark.usefixtures("_no_curves")
+def test_a_run_goes_on_on_the_other_library_and_it_is_said(
+    finished_on: dict[str, Path], tmp_path: Path
+) -> None:
+    results = []
+    for made_on, library in (("numpy", "strict"), ("strict", "numpy")):
+        out = Path(shutil.copytree(finished_on[made_on], tmp_path / library))
+        with pytest.MonkeyPatch.context() as patch:
+            use(library, patch)
+            err = train(out, "--resume", "--steps", "10").err
+        (said,) = [line for line in err.splitlines() if "made on" in line]
+        assert f"made on {made_on}, this is {library}: the same draws, but other rounding" in said
+        results.append((out / "generator.safetensors").read_bytes())
+    assert results[0] == results[1]  # the stand-in is NumPy under another name
+
+
 def test_two_damaged_checkpoints(copy: Path) -> None:
     for name in ("checkpoint.safetensors", "checkpoint.previous.safetensors"):
         (copy / name).write_bytes(b"garbage")
