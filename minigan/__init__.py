@@ -1,10 +1,10 @@
 """minigan: generative adversarial networks from the arithmetic up.
 
 Read it in this order: backend, autograd, ops/, functional, gradcheck, nn/, losses, optim, then
-models/, training. Each module's first lines say what it is.
+models/, training, metrics/. Each module's first lines say what it is.
 """
 
-from minigan import backend, data, functional, losses, models, nn, optim
+from minigan import backend, data, functional, losses, metrics, models, nn, optim
 from minigan.autograd import Tensor, grad, no_grad, tensor
 from minigan.backend import manual_seed
 from minigan.gradcheck import GradcheckError, gradcheck, gradgradcheck
@@ -22,6 +22,7 @@ __all__ = [
     "gradgradcheck",
     "losses",
     "manual_seed",
+    "metrics",
     "models",
     "nn",
     "no_grad",

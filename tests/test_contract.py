@@ -174,6 +174,16 @@ SIGNATURES = {
     "plotting.grid": "(images, columns=None, gap=2)",
     "plotting.save_grid": "(images, path, columns=None)",
     "plotting.save_curves": "(rows, path, title)",
+    # metrics
+    "metrics.frechet_distance": "(mu1, cov1, mu2, cov2)",
+    "metrics.moments": "(features)",
+    "metrics.inception_score": "(probs)",
+    "metrics.kernel_distance": "(features_a, features_b, subsets=50, size=1000, seed=0)",
+    "metrics.precision_recall": "(real, fake, k=3)",
+    "metrics.parzen_log_likelihood": "(samples, test, sigma)",
+    "metrics.choose_sigma": "(samples, validation, sigmas=None)",
+    "metrics.count_modes": "(samples, centers, sigma)",
+    "metrics.nearest_neighbours": "(samples, train)",
 }
 
 

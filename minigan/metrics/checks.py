@@ -1,0 +1,53 @@
+"""What every measure asks of its arguments, the words of the errors, and the type of results."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def check_numbers(name: str, array: NDArray[Any]) -> None:
+    """TypeError unless the dtype is of integers or real floats, ValueError unless all is finite."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
+        found = getattr(array, "dtype", type(array).__name__)
+        raise TypeError(f"{name} must be a NumPy array of integers or floats, got {found}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        where = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+        raise ValueError(f"{name} must be finite, got {array[where]} at index {where}")
+
+
+def check_points(name: str, array: NDArray[Any], least: int = 1) -> None:
+    """As check_numbers, and ValueError unless the shape is (n, d), n >= least and d >= 1."""
+    check_numbers(name, array)
+    if array.ndim != 2 or array.shape[0] < least or array.shape[1] < 1:
+        raise ValueError(
+            f"{name} must have shape (n, d) with n >= {least} and d >= 1, got {array.shape}"
+        )
+
+
+def check_alike(a: str, shape_a: tuple[int, ...], b: str, shape_b: tuple[int, ...]) -> None:
+    """ValueError unless two shapes agree but for their first axis, the number of points."""
+    if shape_a[1:] != shape_b[1:]:
+        raise ValueError(
+            f"{a} and {b} must have the same shape but for the first axis, got {shape_a} "
+            f"and {shape_b}"
+        )
+
+
+def check_count(name: str, value: int, least: int, most: int | None = None, why: str = "") -> None:
+    """TypeError unless an integer, ValueError unless from least to most; `why` explains `most`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    if most is not None and value > most:
+        raise ValueError(f"{name} must be at most {most}, {why}, got {value}")
+
+
+def check_sigma(sigma: float) -> None:
+    """ValueError unless a standard deviation: positive and finite."""
+    if not (math.isfinite(sigma) and sigma > 0):
+        raise ValueError(f"sigma must be positive and finite, got {sigma}")
