@@ -4,8 +4,8 @@ Tensors are written as safetensors files: a header and raw bytes, never code. Ev
 logs is written under a temporary name, synced and renamed, so a reader finds the old file or the
 new one and nothing in between. A SHA-256 over what a tensor file says (names, dtypes, shapes, bytes
 and the values beside them) stands in its metadata and is checked on load; config.json holds one of
-its own. history.csv grows by a row at a time, and each checkpoint holds all of it so far: a kill in
-the middle of a row, or a damaged file, costs nothing.
+its own. history.csv grows by a row at a time; the run has all of it in memory and each checkpoint
+holds it too, so a kill in the middle of a row, or a damaged file, costs nothing.
 
 One process at a time writes into a run: :meth:`Run.claimed`. Reading needs no claim.
 """
@@ -50,6 +50,13 @@ LENGTH = ("epochs", "steps")
 ROW = re.compile(rb"^(\d+)(?:,[-+.e\d]+)+\n", re.MULTILINE)
 
 
+#: How the name of what is still being written begins and ends.
+PARTIAL = (".minigan.", ".partial")
+#: What reading a file of another shape than expected may run into.
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+LOGS = ("history.csv", "timing.csv")
+
+
 class DamagedFileError(ValueError):
     """A file of a run is not what was written; the message names the file and the fault."""
 
@@ -67,7 +74,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
     An OSError, of a full disk for one, names ``path``; the old content is still there.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f"{PARTIAL[0]}{path.name}.{os.getpid()}{PARTIAL[1]}")
     with _naming(path):
         try:
             with open(partial, "wb") as file:
@@ -88,7 +95,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """A failed write does not say by itself what it was to write."""
+    """Let an OSError of the block name ``path``: a failed write does not say what it was for."""
     try:
         yield
     except OSError as error:
@@ -96,12 +103,12 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _content(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else b""
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _is_partial(path: Path) -> bool:
     """Whether a process that was killed left it half-written."""
-    return path.name.startswith(".") and path.name.endswith(".partial")
+    return path.name.startswith(PARTIAL[0]) and path.name.endswith(PARTIAL[1])
 
 
 def _digest(tensors: Mapping[str, numpy.ndarray], info: Any) -> str:
@@ -140,7 +147,7 @@ def load_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
             expected, info = meta["sha256"], meta["info"]
     except ForeignFileError:
         raise
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (SafetensorError, *MALFORMED) as error:
         raise DamagedFileError(f"{path}: damaged, or not written by minigan ({error})") from error
     if _digest(tensors, info) != expected:
         raise DamagedFileError(f"{path}: the content does not match its SHA-256; the file changed")
@@ -148,7 +155,7 @@ def load_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 
 def _check_empty(path: Path) -> None:
-    """But for what a process leaves that was killed before it had written anything."""
+    """FileExistsError if there is more than a process leaves that was killed before it wrote."""
     if any(p.name != ".lock" and not _is_partial(p) for p in path.iterdir()):
         raise FileExistsError(f"{path} exists and is not empty")
 
@@ -172,6 +179,7 @@ class Run:
         self.path, self.config = path, config
         self._keep_previous = False  # the newest checkpoint is damaged, the one before is not
         self._lock = FileLock(path / ".lock", timeout=0)
+        self.logs = {name: _content(path / name) for name in LOGS}  # as they should be
 
     @classmethod
     def create(cls, path: Path, config: dict[str, Any]) -> Run:
@@ -202,17 +210,15 @@ class Run:
             DamagedFileError, ForeignFileError: its config.json cannot be used.
         """
         file = path / "config.json"
+        if not file.is_file():
+            raise FileNotFoundError(f"{path} holds no run (there is no config.json)")
         try:
-            text = file.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            raise FileNotFoundError(f"{path} holds no run (there is no config.json)") from None
-        try:
-            config = json.loads(text)
+            config = json.loads(file.read_bytes())
             _check_format(file, config)
             sha256 = config.pop("sha256")
         except ForeignFileError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except MALFORMED as error:
             raise DamagedFileError(f"{file}: damaged ({error!r})") from error
         if sha256 != _digest({}, config):
             raise DamagedFileError(f"{file}: the content does not match its SHA-256; it changed")
@@ -233,8 +239,9 @@ class Run:
                 "or choose another directory"
             ) from None
         try:
-            for leftover in filter(_is_partial, list(self.path.rglob(".*"))):
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            for leftover in filter(_is_partial, list(self.path.rglob("*"))):
+                is_folder = leftover.is_dir() and not leftover.is_symlink()
+                shutil.rmtree(leftover) if is_folder else leftover.unlink()
             yield
         finally:
             with contextlib.suppress(OSError):  # Windows keeps it
@@ -260,11 +267,10 @@ class Run:
     def save_checkpoint(self, tensors: Arrays, info: Mapping[str, Any]) -> None:
         """Write the training state, keeping the one before as checkpoint.previous.safetensors.
 
-        At every moment at least one of the two is whole. history.csv goes in as it is now.
+        At every moment at least one of the two is whole. The history so far goes in too.
         """
         if self.checkpoint_path.exists() and not self._keep_previous:
-            link = self.path / ".checkpoint.link.partial"
-            link.unlink(missing_ok=True)
+            link = self.path / "checkpoint".join(PARTIAL)
             try:
                 try:
                     os.link(self.checkpoint_path, link)
@@ -273,7 +279,7 @@ class Run:
                 os.replace(link, self.previous_path)
             finally:
                 link.unlink(missing_ok=True)
-        history = numpy.frombuffer(_content(self.path / "history.csv"), "uint8")
+        history = numpy.frombuffer(self.logs["history.csv"], "uint8")
         tensors = {**tensors, "history.csv": history}
         save_tensors(self.checkpoint_path, tensors, {**info, "run": self._identity()})
         self._keep_previous = False
@@ -297,16 +303,16 @@ class Run:
         theirs, ours = info.pop("run", {}), self._identity()
         if different := sorted(k for k in theirs | ours if theirs.get(k) != ours.get(k)):
             raise ForeignFileError(
-                f"{path}: another run's checkpoint; "
+                f"{path}: another run's; "
                 + "; ".join(f"its {k} is {theirs.get(k)}, not {ours.get(k)}" for k in different)
             )
         return tensors, info
 
     def _identity(self) -> dict[str, Any]:
-        """What a run and its checkpoints have in common, from beginning to end."""
+        """What a run and its tensor files have in common, wherever the data are and to the end."""
         arguments = self.config.get("arguments", {})
-        same = {name: value for name, value in arguments.items() if name not in LENGTH}
-        return same | {"data_sha256": self.config.get("data_sha256")}
+        same = {k: v for k, v in arguments.items() if k not in (*LENGTH, "data")}
+        return same | {k: self.config.get(k) for k in ("model", "data_sha256")}
 
     def save_weights(self, tensors: Arrays) -> None:
         """Write generator.safetensors and discriminator.safetensors, out of a training state."""
@@ -315,13 +321,13 @@ class Run:
             weights = {
                 k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
             }
-            info = {"model": self.config["model"]}
+            info = {"run": self._identity()}
             save_tensors(self.path / f"{player}.safetensors", weights, info)
 
     def load_weights(self, player: str, module: Module) -> None:
         """Read what :meth:`save_weights` wrote into a module of the same architecture."""
         path = self.path / f"{player}.safetensors"
-        weights, _ = load_tensors(path)
+        weights, _ = self._load(path)
         try:
             module.load_state_dict(weights)
         except ValueError as error:
@@ -332,11 +338,13 @@ class Run:
         path = self.path / name
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, list(row), lineterminator="\n")
-        if not path.exists() or path.stat().st_size == 0:
+        if not self.logs[name]:
             writer.writeheader()
         writer.writerow(row)
-        with _naming(path), open(path, "a", encoding="utf-8", newline="") as file:
-            file.write(buffer.getvalue())
+        line = buffer.getvalue().encode()
+        with _naming(path), open(path, "ab") as file:
+            file.write(line)
+        self.logs[name] += line
 
     def rows(self, name: str) -> list[dict[str, float]]:
         """The rows of history.csv or timing.csv as numbers."""
@@ -344,10 +352,10 @@ class Run:
         try:
             lines = _content(path).decode().splitlines()
             return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(lines)]
-        except (ValueError, TypeError, AttributeError, csv.Error) as error:
+        except (csv.Error, *MALFORMED) as error:
             raise DamagedFileError(f"{path}: damaged ({error})") from error
 
-    def restore_rows(self, history: bytes, last: int) -> list[str]:
+    def restore_logs(self, history: bytes, last: int) -> list[str]:
         """Put history.csv back to a checkpoint's, and timing.csv to the same rows.
 
         Args:
@@ -357,11 +365,8 @@ class Run:
         Returns:
             A warning for each file whose rows up to the checkpoint were not there any more.
         """
-        log, clock = self.path / "history.csv", self.path / "timing.csv"
-        kept, timed = (
-            [(int(row[1]), row[0]) for row in ROW.finditer(text) if int(row[1]) <= last]
-            for text in (history, _content(clock))
-        )
+        log, clock = (self.path / name for name in LOGS)
+        kept, timed = _rows(history, last), _rows(_content(clock), last)
         warnings = []
         if not _content(log).startswith(history):
             warnings.append(f"{log}: damaged; its rows are restored from the checkpoint")
@@ -370,5 +375,21 @@ class Run:
         heading = history.partition(b"\n")[0] + b"\n"
         for path, first, rows in ((log, heading, kept), (clock, b"step,seconds,rate\n", timed)):
             content = first + b"".join(line for _, line in rows)
-            write_atomic(path, content if history else b"")
+            self.logs[path.name] = content if history else b""
+        self.mend_logs()
         return warnings
+
+    def mend_logs(self) -> list[str]:
+        """Write the logs again that are not as this process left them; a warning for each."""
+        warnings = []
+        for name, content in self.logs.items():
+            path = self.path / name
+            if _content(path) != content:
+                write_atomic(path, content)
+                warnings.append(f"{path}: was changed during the run; it is written again")
+        return warnings
+
+
+def _rows(log: bytes, last: int) -> list[tuple[int, bytes]]:
+    """The steps up to ``last`` and their whole rows; what is no row is left out."""
+    return [(int(row[1]), row[0]) for row in ROW.finditer(log) if int(row[1]) <= last]

@@ -26,6 +26,7 @@ import minigan
 from minigan import backend, data, plotting
 from minigan.checkpoint import (
     LENGTH,
+    PARTIAL,
     DamagedFileError,
     ForeignFileError,
     Run,
@@ -166,6 +167,8 @@ def train(
     }
     if epochs is None and steps is None:
         asked["epochs"] = defaults["epochs"]
+    if os.path.isdir(data_name):  # for a --resume from another folder
+        asked["data"] = os.path.abspath(data_name)
     out = out or Path("runs") / model
 
     run = None
@@ -190,6 +193,8 @@ def train(
     if run is None:
         run = _create_run(out, asked, fingerprint, len(images))
         context.with_resource(run.claimed())
+        if run.has_checkpoint:  # a --resume came between
+            raise RunInUseError(f"{out} is in use by another process")
     else:
         _load_state(run, trainer, fingerprint, total)
     _say_backend(context)
@@ -235,6 +240,8 @@ def train(
 
 def _draw_summary(run: Run, frames: list[Path]) -> None:
     """The curves and the animation of a run that is finished."""
+    for warning in run.mend_logs():
+        click.echo(f"minigan: {warning}", err=True)
     with _matplotlib_in(run.path):
         plotting.save_curves(run.rows("history.csv"), run.path / "curves.png", _title(run))
     for problem in plotting.save_animation(frames, run.path / "training.gif"):
@@ -247,15 +254,16 @@ def _matplotlib_in(folder: Path) -> Iterator[None]:
 
     On its own it would write into the user's home, where a run has no business.
     """
-    with tempfile.TemporaryDirectory(".partial", ".matplotlib.", folder) as cache:
-        name = "MPLCONFIGDIR"
-        before = os.environ.get(name)
-        os.environ.setdefault(name, cache)
+    name, (first, last) = "MPLCONFIGDIR", PARTIAL
+    before = os.environ.get(name)
+    with tempfile.TemporaryDirectory(last, f"{first}matplotlib.", folder) as cache:
+        os.environ[name] = cache
         try:
             yield
         finally:
-            if before is None:
-                del os.environ[name]
+            del os.environ[name]
+            if before is not None:
+                os.environ[name] = before
 
 
 def _create_run(out: Path, asked: dict[str, Any], fingerprint: str, n_images: int) -> Run:
@@ -319,10 +327,15 @@ def _load_state(run: Run, trainer: Trainer, fingerprint: str, total: int) -> Non
     history = b""
     if run.has_checkpoint:  # else it was stopped before the first one: start at step 0
         history = _load_checkpoint(run, trainer)
+    elif run.logs["history.csv"]:  # which has no row before the first checkpoint is written
+        raise DamagedFileError(
+            f"{run.checkpoint_path}: missing, and so is the one before; nothing was changed. "
+            "To start anew, choose another --out"
+        )
     done = trainer.steps_done
     if done < total and not trainer.is_logged(done):
         done -= 1  # a shorter run's last row, which a longer one does not have
-    for warning in run.restore_rows(history, done):
+    for warning in run.restore_logs(history, done):
         click.echo(f"minigan: {warning}", err=True)
     run.save_config()
 
@@ -350,7 +363,8 @@ def _load_checkpoint(run: Run, trainer: Trainer) -> bytes:
 
 
 def _resume_command(run: Run) -> str:
-    return f"minigan train {run.config['model']} --out {shlex.quote(str(run.path))} --resume"
+    command = f"minigan train {run.config['model']} --out {shlex.quote(str(run.path))} --resume"
+    return command if backend.name() == "numpy" else f"{command} --backend {backend.name()}"
 
 
 def _title(run: Run) -> str:
@@ -506,6 +520,8 @@ def main() -> NoReturn:
     def interrupt(*_: Any) -> NoReturn:
         raise KeyboardInterrupt
 
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # closed by the caller
+    sys.stderr = sys.stderr or open(os.devnull, "w")
     if isinstance(sys.stdout, io.TextIOWrapper):  # the names of files need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
     with handling([signal.SIGTERM], interrupt):  # as Ctrl-C does by itself

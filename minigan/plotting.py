@@ -87,6 +87,8 @@ def save_animation(frames: Sequence[Path], path: Path, most: int = 60) -> list[s
 
 def _read_png(path: Path) -> Image.Image:
     """The picture in a file, its checksums checked; ValueError if it cannot be had."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
     try:
         content = path.read_bytes()
         with warnings.catch_warnings():
@@ -94,8 +96,6 @@ def _read_png(path: Path) -> Image.Image:
             Image.open(io.BytesIO(content), formats=["PNG"]).verify()
             image = Image.open(io.BytesIO(content), formats=["PNG"])
             image.load()
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file") from error
     except Exception as error:  # Pillow raises whatever its reader happens to run into
         raise ValueError(f"{path}: damaged ({error})") from error
     return image

@@ -307,6 +307,9 @@ def fit(
     def save() -> None:
         if run is not None:
             tensors, info = trainer.state()
+            for name, value in tensors.items():  # with a huge step, Adam's squares come first
+                if not numpy.isfinite(value).all():
+                    raise DivergedError(f"at step {trainer.steps_done}, {name} is not finite")
             run.save_weights(tensors)
             run.save_checkpoint(tensors, info)
 
@@ -376,13 +379,16 @@ class _LogLines(plain_tqdm):  # type: ignore[misc]
         super().__init__(mininterval=30.0, maxinterval=math.inf, ascii=True, ncols=100, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
-        self.fp.write(f"{msg or self}\n")
-        self.fp.flush()
+        try:
+            self.fp.write(f"{msg or self}\n")
+            self.fp.flush()
+        except OSError:  # nobody reads it any more, which is no reason to stop
+            self.disable: bool = True
         return True
 
     def close(self) -> None:
         if not self.disable:  # close() is called twice, by hand and by the destructor
-            self.disable: bool = True
+            self.disable = True
             self.display()
 
 

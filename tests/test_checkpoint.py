@@ -274,6 +274,8 @@ def test_the_content_is_synced_before_it_takes_the_name(
     monkeypatch.setattr(os, "replace", rename)
     write_atomic(path, b"new content")
     assert events[:2] == [("fsync", 11, b"old"), ("replace", 11, b"old")]
+    folder = tmp_path.stat().st_size
+    assert events[2:] == [("fsync", folder, b"new content")]  # and the renaming
 
 
 def test_writing_into_no_folder(tmp_path: Path) -> None:
@@ -384,17 +386,18 @@ def test_the_claim_of_a_killed_process_ends_with_it(run: Run) -> None:
 
 def test_what_a_killed_process_left_half_written_is_removed(run: Run) -> None:
     (run.path / "samples").mkdir()
-    (run.path / ".matplotlib.x.partial" / "fonts").mkdir(parents=True)
-    for name in (".config.json.1.partial", "samples/.epoch_0001.png.1.partial", "mine.partial"):
+    (run.path / ".minigan.matplotlib.x.partial" / "fonts").mkdir(parents=True)
+    (run.path / ".minigan.link.partial").symlink_to(run.path / "samples")
+    for name in (".minigan.a.1.partial", "samples/.minigan.b.1.partial", ".mine.partial"):
         (run.path / name).write_bytes(b"half")
     with run.claimed():
         assert sorted(p.name for p in run.path.rglob("*")) == [
-            ".lock", "config.json", "mine.partial", "samples"
+            ".lock", ".mine.partial", "config.json", "samples"
         ]  # fmt: skip
 
 
 def test_create_where_a_process_was_killed_before_it_wrote_anything(tmp_path: Path) -> None:
-    for name in (".lock", ".config.json.1.partial"):
+    for name in (".lock", ".minigan.config.json.1.partial"):
         (tmp_path / name).write_bytes(b"")
     Run.create(tmp_path, {})
     assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
@@ -462,7 +465,8 @@ def test_two_damaged_checkpoints_are_an_error(run: Run) -> None:
     run.save_checkpoint(*state(2))
     for name in names(run):
         (run.path / name).write_bytes(b"garbage")
-    with pytest.raises(DamagedFileError):
+    both = r"/checkpoint\.safetensors.*/checkpoint\.previous\.safetensors"
+    with pytest.raises(DamagedFileError, match=both):
         run.load_checkpoint()
 
 
@@ -563,7 +567,7 @@ def steps(run: Run, name: str) -> list[float]:
 def test_rows_after_the_checkpoint_are_forgotten(last: int, kept: list[int], run: Run) -> None:
     logged(run)
     history = (run.path / "history.csv").read_bytes()
-    assert run.restore_rows(history, last) == []
+    assert run.restore_logs(history, last) == []
     for name in ("history.csv", "timing.csv"):
         assert steps(run, name) == kept
         assert (run.path / name).read_bytes().startswith(b"step,")  # whatever is appended
@@ -574,7 +578,7 @@ def test_a_row_cut_off_by_a_crash_is_forgotten(run: Run) -> None:
     for name in ("history.csv", "timing.csv"):
         with open(run.path / name, "a") as file:
             file.write("160,0.1")  # of 0.125
-    assert run.restore_rows(history, 150) == []
+    assert run.restore_logs(history, 150) == []
     for name in ("history.csv", "timing.csv"):
         assert tuple(steps(run, name)) == STEPS
 
@@ -584,7 +588,7 @@ def test_a_damaged_history_is_restored_and_it_is_said(damage: bytes | None, run:
     history = logged(run)
     for name in ("history.csv", "timing.csv"):
         (run.path / name).unlink() if damage is None else (run.path / name).write_bytes(damage)
-    warnings = run.restore_rows(history, 150)
+    warnings = run.restore_logs(history, 150)
     assert (run.path / "history.csv").read_bytes() == history
     assert steps(run, "timing.csv") == []
     assert [w.split(": ")[0] for w in warnings] == [
@@ -595,7 +599,7 @@ def test_a_damaged_history_is_restored_and_it_is_said(damage: bytes | None, run:
 def test_a_changed_digit_in_a_history_is_noticed(run: Run) -> None:
     history = logged(run)
     (run.path / "history.csv").write_bytes(history.replace(b"-1.5e-28", b"-1.6e-28"))
-    (warning,) = run.restore_rows(history, 150)
+    (warning,) = run.restore_logs(history, 150)
     assert "history.csv" in warning and (run.path / "history.csv").read_bytes() == history
 
 
@@ -603,16 +607,39 @@ def test_rows_of_the_clock_that_can_be_read_are_kept(run: Run) -> None:
     history = logged(run)
     clock = run.path / "timing.csv"
     clock.write_bytes(clock.read_bytes().replace(b"100,0.5", b"100,half"))
-    (warning,) = run.restore_rows(history, 150)
+    (warning,) = run.restore_logs(history, 150)
     assert "timing.csv" in warning and steps(run, "timing.csv") == [50, 150]
 
 
 def test_a_run_without_a_checkpoint_starts_its_history_anew(run: Run) -> None:
     logged(run)
-    assert run.restore_rows(b"", 0) == []
+    assert run.restore_logs(b"", 0) == []
     run.append("history.csv", {"step": 6, "d_loss": 1.5})
     assert (run.path / "history.csv").read_text() == "step,d_loss\n6,1.5\n"
     assert run.rows("timing.csv") == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"step,", None])
+def test_a_log_that_others_change_is_mended(damage: bytes | None, run: Run) -> None:
+    """What the run knows it has in memory: a checkpoint takes nothing over from the disk."""
+    logged(run)
+    before = {name: (run.path / name).read_bytes() for name in ("history.csv", "timing.csv")}
+    for name in before:
+        (run.path / name).unlink() if damage is None else (run.path / name).write_bytes(damage)
+    run.append("history.csv", {"step": 200, "d_loss": 0.5})
+    run.save_checkpoint(*state(1))
+    history = before["history.csv"] + b"200,0.5\n"
+    assert run.load_checkpoint()[0]["history.csv"].tobytes() == history
+    assert [w.split(": ")[0] for w in run.mend_logs()] == [str(run.path / n) for n in before]
+    assert (run.path / "history.csv").read_bytes() == history
+    assert (run.path / "timing.csv").read_bytes() == before["timing.csv"]
+    assert run.mend_logs() == []
+
+
+def test_a_row_that_cannot_be_written_names_the_file(run: Run) -> None:
+    (run.path / "history.csv").mkdir()
+    with pytest.raises(OSError, match=r"history\.csv"):
+        run.append("history.csv", {"step": 1})
 
 
 def test_a_checkpoint_holds_the_history_so_far(run: Run) -> None:
@@ -659,7 +686,24 @@ def test_weights_carry_their_digest_in_the_metadata(run: Run, trained: nn.Sequen
     with safetensors.safe_open(run.path / "generator.safetensors", framework="numpy") as file:
         meta = json.loads(file.metadata()["minigan"])
     assert len(bytes.fromhex(meta["sha256"])) == 32
-    assert meta["info"] == {"model": "small"}
+    assert meta["info"] == {"run": {"model": "small", "lr": 0.1, "data_sha256": None}}
+
+
+@pytest.mark.parametrize("other", [{"arguments": {"lr": 0.2}}, {"data_sha256": "ab"}])
+def test_weights_of_another_run_are_refused(
+    other: dict[str, Any], run: Run, trained: nn.Sequential
+) -> None:
+    run.save_weights(weights(trained))
+    run.config |= other
+    with pytest.raises(ForeignFileError, match=r"generator\.safetensors: another run's"):
+        run.load_weights("generator", generator())
+
+
+def test_the_same_run_may_find_its_data_elsewhere(run: Run) -> None:
+    run.config["arguments"]["data"] = "here"
+    run.save_checkpoint(*state(1))
+    run.config["arguments"]["data"] = "there"
+    assert run.load_checkpoint()[1] == state(1)[1]
 
 
 def test_weights_of_another_architecture_are_refused(run: Run, trained: nn.Sequential) -> None:
@@ -703,8 +747,10 @@ def test_a_damaged_checkpoint_never_takes_the_place_of_the_intact_one(run: Run) 
         with pytest.raises(OSError, match="No space"):
             again.save_checkpoint(*state(2))
     assert Run.open(run.path).load_checkpoint()[1] == state(1)[1]
-    again.save_checkpoint(*state(2))
-    assert Run.open(run.path).load_checkpoint()[1] == state(2)[1]
+    for step in (2, 3):
+        again.save_checkpoint(*state(step))
+        assert Run.open(run.path).load_checkpoint()[1] == state(step)[1]
+    assert load_tensors(run.previous_path)[1]["steps_done"] == 2  # damaged no more, so kept
 
 
 def test_the_newest_checkpoint_is_there_at_every_moment_of_a_save(run: Run) -> None:
@@ -713,7 +759,7 @@ def test_the_newest_checkpoint_is_there_at_every_moment_of_a_save(run: Run) -> N
     real, seen = os.replace, []
 
     def replace(source: Any, target: Any) -> None:
-        seen.append(Run.open(run.path).load_checkpoint()[1] == state(2)[1])
+        seen.append(Run.open(run.path).load_checkpoint()[1:] == (state(2)[1], ""))
         real(source, target)
 
     with pytest.MonkeyPatch.context() as patch:

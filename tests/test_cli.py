@@ -272,6 +272,71 @@ def test_a_run_goes_on_on_the_other_library_and_it_is_said(
     assert results[0] == results[1]  # the stand-in is NumPy under another name
 
 
+@pytest.mark.parametrize("name", ["generator.safetensors", "discriminator.safetensors"])
+@pytest.mark.usefixtures("_no_curves")
+def test_weights_are_written_again_from_the_checkpoint(
+    name: str, finished: Path, copy: Path
+) -> None:
+    (copy / name).unlink()
+    remedy = f"minigan train mlp --out {copy} --resume"
+    refused(minigan("sample", copy), 1, name, f"To write it again: {remedy}")
+    train(copy, "--resume")
+    assert_same_runs(finished, copy)
+    (copy / name).unlink()
+    for checkpoint in copy.glob("checkpoint*"):
+        checkpoint.unlink()
+    refused(minigan("sample", copy), 2, name, "no such file")
+
+
+def test_a_run_that_lost_its_checkpoints_is_not_started_over(copy: Path) -> None:
+    for checkpoint in copy.glob("checkpoint*"):
+        checkpoint.unlink()
+    before = content(copy)
+    refused(
+        minigan("train", "mlp", "--out", copy, "--resume"), 1, "checkpoint.safetensors: missing"
+    )
+    assert content(copy) == before
+
+
+@pytest.mark.slow
+def test_a_picture_with_a_flipped_bit_is_left_out(copy: Path) -> None:
+    path = copy / "samples" / "epoch_0001.png"
+    picture = bytearray(path.read_bytes())
+    picture[picture.index(b"IDAT") + 500] ^= 1
+    path.write_bytes(picture)
+    err = train(copy, "--resume").err
+    assert f"minigan: {path}: damaged" in err and "left out of training.gif" in err
+    with Image.open(copy / "training.gif") as gif:
+        assert gif.n_frames == 3
+    assert "MPLCONFIGDIR" not in os.environ
+
+
+def test_a_history_changed_during_the_run_is_written_again(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = plotting.save_grid
+
+    def interfere(images: Any, path: Path) -> None:
+        drawn(images, path)
+        if path.name == "epoch_0002.png":
+            (tmp_path / "run" / "history.csv").write_text("tidy up")
+
+    monkeypatch.setattr(plotting, "save_grid", interfere)
+    err = train(tmp_path / "run", "--data", digits, "--epochs", "3").err
+    assert "history.csv: was changed during the run" in err
+    rows = Run.open(tmp_path / "run").rows("history.csv")
+    assert [row["step"] for row in rows] == [PER_EPOCH, 2 * PER_EPOCH, 3 * PER_EPOCH]
+
+
+def test_a_stop_before_the_run_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data, "load", interrupt)
+    result = minigan("train", "mlp")
+    assert result.code == 130 and result.err.splitlines()[-1] == "minigan: stopped"
+
+
 def test_two_damaged_checkpoints(copy: Path) -> None:
     for name in ("checkpoint.safetensors", "checkpoint.previous.safetensors"):
         (copy / name).write_bytes(b"garbage")

@@ -304,5 +304,5 @@ def test_a_fault_is_noticed(fault: str, monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(data, "verify", verify)
     with pytest.raises((AssertionError, ZeroDivisionError, pytest.fail.Exception)):
-        is_refused("data", "verify", limit=0.2)
+        is_refused("data", "verify", limit=2 if fault == "patience" else 20)
     assert not Path("left").exists()

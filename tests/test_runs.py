@@ -146,7 +146,7 @@ def wait_for(pattern: str, folder: Path, process: subprocess.Popen[str]) -> None
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    "moment", ["samples/epoch_0000.png", "samples/epoch_0002.png", ".matplotlib.*"]
+    "moment", ["samples/epoch_0000.png", "samples/epoch_0002.png", ".minigan.matplotlib.*"]
 )
 def test_a_signal_saves_and_says_how_to_go_on(
     moment: str, signum: int, digits: Path, tmp_path: Path
@@ -164,6 +164,15 @@ def test_a_signal_saves_and_says_how_to_go_on(
     complete(command("mlp", digits, expected, 4))
     but = ["checkpoint.previous.safetensors"]  # the stop's own
     assert_same_runs(expected, out, tuple(but if steps < 48 else []))
+
+
+def test_a_run_that_nobody_listens_to_goes_on(digits: Path, tmp_path: Path) -> None:
+    line = shlex.join(command("mlp", digits, tmp_path / "run", 1))
+    for closed in ("2>&-", ">&- 2>&-", "2>&1 | head -1"):
+        done = subprocess.run(f"{line} {closed}", shell=True, capture_output=True, text=True)
+        assert done.returncode == 0 and "Traceback" not in done.stdout
+        assert (tmp_path / "run" / "training.gif").exists()
+        shutil.rmtree(tmp_path / "run")
 
 
 # --- In use ---------------------------------------------------------------------------------------
@@ -342,7 +351,7 @@ def test_a_full_disk_loses_nothing(size: str, digits: Path, tmp_path: Path) -> N
         tmp_path,
     )
     assert (tmp_path / "code").read_text() == "1\n"
-    one_line(tmp_path / "err", "No space left on device", f"{disk}/run/")
+    one_line(tmp_path / "err", "No space left on device", f"{disk}/run/", "--resume")
     assert_same_runs(expected, tmp_path / "run")
 
 

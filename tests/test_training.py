@@ -529,6 +529,25 @@ def test_a_single_gradient_is_named_at_its_own_step(
         fit(one, PER_EPOCH)
 
 
+def test_a_square_that_overflows_is_not_saved(tmp_path: Path) -> None:
+    """Of a finite gradient of 1e25, say: in Adam that parameter would never move again."""
+
+    class Huge(Trainer):
+        def step(self) -> dict[str, mg.Tensor]:
+            measured = super().step()
+            state = self.optimizers["generator"].state[0]
+            state["exp_avg_sq"] = mg.tensor(np.full(state["exp_avg_sq"].shape, np.inf, "f4")).data
+            return measured
+
+    mg.manual_seed(0)
+    run = new_run(tmp_path / "run")
+    with pytest.raises(
+        DivergedError, match=r"at step 6, optimizer\.generator\.0\.exp_avg_sq is not"
+    ):
+        fit(Huge(Small(), IMAGES, non_saturating, batch_size=BATCH), PER_EPOCH, run)
+    assert saved_step(run) == 0
+
+
 def test_what_diverged_is_not_saved(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     with pytest.raises(DivergedError):
