@@ -46,22 +46,20 @@ Arrays = dict[str, numpy.ndarray]
 FORMAT = 2  # of all files of a run together
 #: The arguments that may grow when a run is resumed; with any other one changed it is another run.
 LENGTH = ("epochs", "steps")
+LOGS = ("history.csv", "timing.csv")
 #: A whole row of a log, which begins with its step.
 ROW = re.compile(rb"^(\d+)(?:,[-+.e\d]+)+\n", re.MULTILINE)
-
-
 #: How the name of what is still being written begins and ends.
 PARTIAL = (".minigan.", ".partial")
 #: What reading a file of another shape than expected may run into.
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
-LOGS = ("history.csv", "timing.csv")
 
 
 class DamagedFileError(ValueError):
     """A file of a run is not what was written; the message names the file and the fault."""
 
 
-class ForeignFileError(ValueError):
+class ForeignFileError(RuntimeError):
     """A file of a run is whole, but of another format or another run; the message says which."""
 
 
@@ -145,8 +143,6 @@ def load_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
             _check_format(path, meta)
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             expected, info = meta["sha256"], meta["info"]
-    except ForeignFileError:
-        raise
     except (SafetensorError, *MALFORMED) as error:
         raise DamagedFileError(f"{path}: damaged, or not written by minigan ({error})") from error
     if _digest(tensors, info) != expected:
@@ -216,8 +212,6 @@ class Run:
             config = json.loads(file.read_bytes())
             _check_format(file, config)
             sha256 = config.pop("sha256")
-        except ForeignFileError:
-            raise
         except MALFORMED as error:
             raise DamagedFileError(f"{file}: damaged ({error!r})") from error
         if sha256 != _digest({}, config):

@@ -167,7 +167,8 @@ def train(
     }
     if epochs is None and steps is None:
         asked["epochs"] = defaults["epochs"]
-    if os.path.isdir(data_name):  # for a --resume from another folder
+    if data_name not in DATA_NAMES and os.path.isdir(data_name):
+        # For a --resume from another folder.
         asked["data"] = os.path.abspath(data_name)
     out = out or Path("runs") / model
 

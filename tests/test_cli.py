@@ -368,6 +368,20 @@ def test_resuming_with_the_same_arguments(copy: Path, digits: Path) -> None:
 
 
 @pytest.mark.usefixtures("_no_curves")
+def test_data_in_a_folder_are_found_from_another_one(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(digits, tmp_path / "mnist-mini")  # a name that is a data set's as well
+    train(tmp_path / "run", "--data", "./mnist-mini", "--steps", "1")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    train(tmp_path / "run", "--resume", "--steps", "2")
+    train(tmp_path / "run", "--resume", "--steps", "3", "--data", "../mnist-mini")
+    monkeypatch.chdir(tmp_path)
+    assert "10,000 images" in train(tmp_path / "set", "--data", "mnist-mini", "--steps", "1").err
+
+
+@pytest.mark.usefixtures("_no_curves")
 def test_resuming_with_other_data_in_the_same_folder(digits: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(digits, tmp_path / "digits"))
     out = tmp_path / "run"
