@@ -58,6 +58,12 @@ class PathName(click.Path):
         return super().convert(value, *where) if value != "" else self.fail("no name", *where)
 
 
+def _say(message: str) -> None:
+    """One line on stderr, and no character of a name in it is a command to the terminal."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.split()))
+    click.echo(f"minigan: {line}", err=True)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(minigan.__version__, prog_name="minigan")
 def cli() -> None:
@@ -82,7 +88,7 @@ def _use_backend(context: click.Context, _: click.Parameter, name: str) -> None:
 def _say_backend(context: click.Context) -> None:
     """What :func:`_use_backend` had to say, once nothing else that was asked for is refused."""
     for warning in context.obj:
-        click.echo(f"minigan: {warning}", err=True)
+        _say(warning)
 
 
 _backend_option = click.option(
@@ -242,11 +248,11 @@ def train(
 def _draw_summary(run: Run, frames: list[Path]) -> None:
     """The curves and the animation of a run that is finished."""
     for warning in run.mend_logs():
-        click.echo(f"minigan: {warning}", err=True)
+        _say(warning)
     with _matplotlib_in(run.path):
         plotting.save_curves(run.rows("history.csv"), run.path / "curves.png", _title(run))
     for problem in plotting.save_animation(frames, run.path / "training.gif"):
-        click.echo(f"minigan: {problem}", err=True)
+        _say(problem)
 
 
 @contextlib.contextmanager
@@ -337,7 +343,7 @@ def _load_state(run: Run, trainer: Trainer, fingerprint: str, total: int) -> Non
     if done < total and not trainer.is_logged(done):
         done -= 1  # a shorter run's last row, which a longer one does not have
     for warning in run.restore_logs(history, done):
-        click.echo(f"minigan: {warning}", err=True)
+        _say(warning)
     run.save_config()
 
 
@@ -345,7 +351,7 @@ def _load_checkpoint(run: Run, trainer: Trainer) -> bytes:
     """Set the trainer and the weights' files to the newest checkpoint; its history.csv."""
     tensors, info, warning = run.load_checkpoint()
     if warning:
-        click.echo(f"minigan: {warning}", err=True)
+        _say(warning)
     try:
         made_on, history = info["backend"], tensors["history.csv"].tobytes()
         trainer.load_state(tensors, info)
@@ -355,10 +361,9 @@ def _load_checkpoint(run: Run, trainer: Trainer) -> bytes:
         ) from error
     run.save_weights(tensors)
     if made_on != backend.name():
-        click.echo(
-            f"minigan: the checkpoint was made on {made_on}, this is {backend.name()}: "
-            "the same draws, but other rounding",
-            err=True,
+        _say(
+            f"the checkpoint was made on {made_on}, this is {backend.name()}: "
+            "the same draws, but other rounding"
         )
     return history
 
@@ -554,7 +559,5 @@ def _run(command: Callable[[], Any]) -> int:
         message, code = _reason(error), 2 if wrong_name else 1
     else:
         return result if isinstance(result, int) else 0
-    # One line, and none of a name's bytes is a command to the terminal.
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.split()))
-    click.echo(f"minigan: {line}", err=True)
+    _say(message)
     return code

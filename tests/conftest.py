@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy
 import pytest
+from commands import write_digits
 from hypothesis import HealthCheck, is_hypothesis_test, seed, settings
 from libraries import compare, use, without
 
@@ -53,6 +54,20 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(backend, "to_host", watched)
     request.node.stash[FETCHED] = fetched
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small data set, as a folder of four files."""
+    return write_digits(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty current folder, and no variable that a command would read."""
+    for name in ("MINIGAN_DATA", "MINIGAN_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
 
 
 FETCHED = pytest.StashKey[Any]()

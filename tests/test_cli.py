@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors
-from commands import Result, assert_same_runs, content, idx, minigan, refused, write_digits
+from commands import Result, assert_same_runs, content, idx, minigan, refused
 from libraries import BOTH, use
 from PIL import Image
 
 from minigan import backend, data, plotting
 from minigan.checkpoint import Run, load_tensors
 from minigan.data import mnist
+
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 BATCH = 64
 PER_EPOCH = 3  # 200 // 64
@@ -33,18 +35,6 @@ def train(out: Path, *arguments: str | Path) -> Result:
     result = minigan("train", "mlp", "--batch-size", str(BATCH), "--out", out, *arguments)
     assert result.code == 0, result.err
     return result
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_digits(tmp_path_factory.mktemp("digits"))
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("MINIGAN_DATA", "MINIGAN_BACKEND"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -87,10 +87,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _environment(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _environment(own_folder: None, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
-    monkeypatch.delenv("MINIGAN_BACKEND", raising=False)
-    monkeypatch.delenv("MINIGAN_DATA", raising=False)
     monkeypatch.setattr(bench, "main", lambda: None)
     for name in mnist.MIRRORS:
         monkeypatch.setitem(mnist.MIRRORS, name, ("http://127.0.0.1:9/",))

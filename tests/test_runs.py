@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Result, assert_same_runs, content, minigan, refused, write_digits
+from commands import Result, assert_same_runs, content, minigan, refused
 from conftest import TIER
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +24,7 @@ from minigan.checkpoint import Run
 
 pytestmark = [
     pytest.mark.on_the_host("starts processes of its own, or damages their files"),
+    pytest.mark.usefixtures("own_folder"),
     pytest.mark.slow,
 ]
 
@@ -35,18 +36,6 @@ EPOCHS = {"mlp": 5 * KILLS, "dcgan": KILLS}
 
 #: The command, with a checkpoint after every epoch however short, for kills and stops to meet.
 MINIGAN = "from minigan import cli, training; training.SAVE_EVERY = 1; cli.main()"
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_digits(tmp_path_factory.mktemp("digits"))
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("MINIGAN_DATA", "MINIGAN_BACKEND"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
 
 
 def command(model: str, digits: Path, out: Path, epochs: int = 0) -> list[str]:
