@@ -5,7 +5,7 @@ PIP := .venv/bin/pip install --quiet --disable-pip-version-check
 # Two workers with one BLAS thread each: more of either would only take turns.
 TEST := OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -q -n 2
 
-.PHONY: demo test test-fast test-all lint bench clean
+.PHONY: demo test test-fast test-all lint bench results clean
 
 demo: .venv/installed  ## train on real digits, end with a picture
 	.venv/bin/minigan train mlp --data mnist-mini --epochs 60 --out runs/demo-$$(date +%Y%m%d-%H%M%S)
@@ -23,6 +23,9 @@ lint: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+results: .venv/installed  ## the README's results: hours, and again from where it was stopped
+	.venv/bin/python -m minigan.results chapters/results
 
 bench: .venv/oracle  ## this machine's table
 	.venv/bin/minigan bench

@@ -327,6 +327,10 @@ class Run:
         except ValueError as error:
             raise DamagedFileError(f"{path}: not the weights of this model. {error}") from error
 
+    def weights_sha256(self, player: str) -> str:
+        """What identifies the weights that :meth:`load_weights` reads."""
+        return hashlib.sha256((self.path / f"{player}.safetensors").read_bytes()).hexdigest()
+
     def append(self, name: str, row: Mapping[str, Any]) -> None:
         """Add one row to history.csv or timing.csv, with a heading in a new file."""
         path = self.path / name

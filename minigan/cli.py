@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import json
 import math
 import os
 import platform
@@ -23,7 +24,7 @@ from click.core import ParameterSource
 from click.exceptions import NoArgsIsHelpError
 
 import minigan
-from minigan import backend, data, plotting
+from minigan import backend, data, evaluation, plotting
 from minigan.checkpoint import (
     LENGTH,
     PARTIAL,
@@ -129,7 +130,7 @@ _at_least_1 = click.IntRange(min=1, max=10**9)
 @click.option("--epochs", type=_at_least_1, help="Passes over the data in all.")
 @click.option("--steps", type=_at_least_1, help="Steps in all, in place of --epochs.")
 @click.option("--batch-size", type=click.IntRange(min=2), help="Of each player's batch.")
-@click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Of both Adams.")
+@click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Of both players.")
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -206,7 +207,7 @@ def train(
         _load_state(run, trainer, fingerprint, total)
     _say_backend(context)
     click.echo(
-        f"{model} on {len(images):,} images, {asked['loss']}, seed {asked['seed']}, "
+        f"{model} on {len(trainer.images):,} images, {asked['loss']}, seed {asked['seed']}, "
         f"steps {trainer.steps_done:,} to {total:,}, into {out}",
         err=True,
     )
@@ -468,6 +469,72 @@ def load_model(run: Run) -> GAN:
             raise
         raise FailedError(f"{error}. To write it again: {_resume_command(run)}") from error
     return model
+
+
+# --- evaluate -------------------------------------------------------------------------------------
+
+
+@cli.command("evaluate")
+@click.argument("run_path", metavar="RUN", type=PathName())
+@click.option(
+    "--samples",
+    "n",
+    type=click.IntRange(evaluation.FEWEST, 10**6),
+    default=10_000,
+    show_default=True,
+    help="How many, and at most as many as there are test images.",
+)
+@_backend_option
+@click.pass_context
+def evaluate_run(context: click.Context, run_path: Path, n: int) -> None:
+    """Measure the samples of the run in RUN, and real images beside them.
+
+    The table goes to RUN/evaluation.json too, a picture of nearest neighbours to RUN/nearest.png.
+    """
+    run = Run.open(run_path)
+    model = load_model(run)
+    name = run.config["arguments"]["data"]
+    train_images, _ = data.load(name)
+    reference = evaluation.Reference.of(train_images, *data.load(name, "test"), n)
+    if len(reference.test) < n:
+        _say(f"{name} has too few images for {n:,}: {len(reference.test):,} are measured")
+    _say_backend(context)
+    samples = model.sample(len(reference.test), seed=0)
+    table, neighbours = evaluation.evaluate(samples, reference)
+    click.echo(f"{_title(run)}: {len(samples):,} samples beside as many test images")
+    click.echo(_table(table))
+    record = {"arguments": run.config["arguments"], "data_sha256": run.config["data_sha256"]}
+    text = json.dumps({**record, "weights": run.weights_sha256("generator"), **table}, indent=2)
+    write_atomic(run.path / "evaluation.json", f"{text}\n".encode())
+    picture = run.path / "nearest.png"
+    with _matplotlib_in(run.path):
+        plotting.save_neighbours(samples, neighbours.images, neighbours.distances, picture)
+    click.echo(picture)
+
+
+def _table(table: dict[str, Any]) -> str:
+    """The measures and what each cannot see, as lines of at most 100 characters."""
+    own, floor = table["samples"], table["floor"]
+
+    def row(name: str, *cells: str) -> str:
+        return f"  {name:<18}{cells[0]:>16}{cells[1]:>16}  {cells[2]}"
+
+    lines = [row("", "samples", "floor *", "better")]
+    spread = {"kid": "kid_std", "parzen": "parzen_error"}
+    for m in evaluation.MEASURES:
+        cells = [
+            f"{part[m.key]:.{m.decimals}f}"
+            + (f" ± {part[spread[m.key]]:.{m.decimals}f}" if m.key in spread else "")
+            for part in (own, floor)
+        ]
+        lines.append(row(m.name, *cells, m.better))
+    lines += ["", "  share of each digit in %"]
+    for name, part in (("samples", own), ("floor *", floor)):
+        lines.append(f"  {name:<10}" + "".join(f"{100 * share:6.1f}" for share in part["classes"]))
+    lines += ["", "  * as many training images in the samples' place; for neighbours, test images"]
+    lines += ["", "  What each cannot see"]
+    lines += [f"  {m.name:<18}{m.blind}" for m in evaluation.MEASURES]
+    return "\n".join(lines)
 
 
 # --- data -----------------------------------------------------------------------------------------

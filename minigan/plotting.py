@@ -17,7 +17,15 @@ from minigan.checkpoint import write_atomic
 if TYPE_CHECKING:  # what draws a figure imports it: a third of a second that a grid can do without
     from matplotlib.figure import Figure
 
-__all__ = ["grid", "save_animation", "save_curves", "save_feature_maps", "save_grid"]
+__all__ = [
+    "grid",
+    "save_animation",
+    "save_clouds",
+    "save_curves",
+    "save_feature_maps",
+    "save_grid",
+    "save_neighbours",
+]
 
 # Okabe and Ito's colours, told apart by readers with any kind of colour vision.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#7f7f7f"
@@ -153,6 +161,48 @@ def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
         axes.legend(frameon=False, fontsize=8)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
+    _save_figure(figure, path)
+
+
+def save_clouds(
+    clouds: Sequence[tuple[str, numpy.ndarray]], centers: numpy.ndarray, path: Path
+) -> None:
+    """Write a panel per cloud of points (n, 2), under its title, over the mixture's centers."""
+    figure = _figure(2.6 * len(clouds), 3, "")
+    reach = 1.4 * numpy.abs(centers).max()
+    for axes, (title, points) in zip(figure.subplots(1, len(clouds)), clouds, strict=True):
+        axes.plot(*centers.T, "+", color=ORANGE, ms=9, zorder=1)
+        axes.plot(*points.T, ".", color=BLUE, ms=2, alpha=0.4, mew=0, zorder=2)
+        axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+        axes.set_title(title, fontsize=9)
+    _save_figure(figure, path)
+
+
+def save_neighbours(
+    samples: numpy.ndarray,
+    neighbours: numpy.ndarray,
+    distances: numpy.ndarray,
+    path: Path,
+    most: int = 16,
+) -> None:
+    """Write samples above their nearest training images: the first ones, and the closest ones.
+
+    Args:
+        samples: uint8 (n, 28, 28).
+        neighbours: uint8 (k, 28, 28), those of the first k <= n samples.
+        distances: (k,), pixels in [0, 1].
+    """
+    k = len(neighbours)
+    figure = _figure(10, 3.6, f"{k:,} samples, each above its nearest training image")
+    panels = figure.subplots(2, 1)
+    parts = (("the first", numpy.arange(k)), ("the closest", distances.argsort(kind="stable")))
+    for axes, (name, order) in zip(panels, parts, strict=True):
+        shown = order[:most]
+        both = numpy.concatenate([samples[shown], neighbours[shown]])
+        axes.imshow(grid(both, len(shown)), cmap="gray", vmin=0, vmax=255)
+        low, high = distances[shown].min(), distances[shown].max()
+        axes.set_title(f"{name} {len(shown)}, {low:.2f} to {high:.2f} apart", fontsize=9)
+        axes.set_axis_off()
     _save_figure(figure, path)
 
 

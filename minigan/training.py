@@ -21,7 +21,7 @@ import numpy
 from tqdm.auto import tqdm as auto_tqdm
 from tqdm.std import tqdm as plain_tqdm
 
-from minigan import backend
+from minigan import backend, data
 from minigan.autograd import Tensor, no_grad
 from minigan.backend import Array
 from minigan.checkpoint import Arrays, Run
@@ -30,7 +30,7 @@ from minigan.losses import Objective
 from minigan.models import GAN
 from minigan.models.gan import to_tanh_range
 from minigan.nn import Module
-from minigan.optim import Adam, Optimizer
+from minigan.optim import Optimizer
 
 __all__ = [
     "DivergedError",
@@ -140,8 +140,7 @@ class Trainer:
         objective: the game, from minigan.losses.
         batch_size: of each player's batch, at most N; the model's default if None. The last,
             incomplete batch of an epoch is dropped.
-        lr: of both Adams, the model's default if None. Their betas are (0.5, 0.999), as in
-            Radford et al. 2016, section 4.
+        lr: of the model's optimisers, its default if None.
     """
 
     def __init__(
@@ -155,6 +154,8 @@ class Trainer:
     ):
         batch_size = model.defaults["batch_size"] if batch_size is None else batch_size
         lr = model.defaults["lr"] if lr is None else lr
+        if model.holds_out:
+            images, _ = data.hold_out(images)
         if not 2 <= batch_size <= len(images):
             raise ValueError(
                 f"batch_size must lie between 2 and the {len(images)} images, got {batch_size}"
@@ -162,11 +163,9 @@ class Trainer:
         if images.dtype != numpy.uint8:
             raise TypeError(f"images must be uint8, from 0 to 255, got {images.dtype}")
         self.model, self.images, self.objective = model, images, objective
-        self.batch_size = batch_size
-        self.optimizers = {
-            "discriminator": Adam(model.discriminator.parameters(), lr, (0.5, 0.999)),
-            "generator": Adam(model.generator.parameters(), lr, (0.5, 0.999)),
-        }
+        self.batch_size, self.lr = batch_size, lr
+        model.prepare(images)
+        self.optimizers = model.optimizers(lr)
         self.fixed_latents = model.latents(FIXED)
         self.steps_done = 0
         self._finite = FirstNotFinite()
@@ -205,6 +204,8 @@ class Trainer:
         """D's step, then G's, each with fresh latents; 0-d Tensors, still on the device."""
         model, z = self.model, self.model.latents
         players = (model.generator, model.discriminator, self.objective)
+        done = self.steps_done
+        model.schedule(self.optimizers, self.lr, done, done / self.steps_per_epoch)
         real = self.next_batch()
         measured = discriminator_step(
             *players, self.optimizers["discriminator"], real, z(self.batch_size)

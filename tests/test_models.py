@@ -10,6 +10,7 @@ import pytest
 import minigan as mg
 from minigan.models import DCGAN, GAN, MLPGAN, MODELS, HalfDCGAN
 from minigan.models.gan import to_pixels, to_tanh_range
+from minigan.models.mixture_gan import MixtureGAN
 
 nn = mg.nn
 
@@ -235,12 +236,12 @@ def test_discriminators_give_logits(kind: Callable[[], GAN]) -> None:
     kinds = {type(layer) for layer in layers(gan.discriminator)}
     assert not kinds & {nn.Sigmoid, nn.Tanh}
     rng = np.random.default_rng(0)
-    far = mg.tensor((50 * rng.standard_normal((64, 1, 28, 28))).astype("float32"))
+    far = mg.tensor((1e4 * rng.standard_normal((64, 1, 28, 28))).astype("float32"))
     logits = gan.discriminator.eval()(far).numpy()
     assert logits.min() < 0.0 and logits.max() > 1.0
 
 
-@pytest.mark.parametrize("kind", MODELS.values(), ids=list(MODELS))
+@pytest.mark.parametrize("kind", [MLPGAN, DCGAN, HalfDCGAN, MixtureGAN])
 def test_no_bias_before_a_batch_norm(kind: Callable[[], GAN]) -> None:
     gan = kind()
     before = []

@@ -1,11 +1,13 @@
 """Layer 5: how good samples are, as pure functions of NumPy arrays in host memory.
 
+    classifier   classify, features                      the network whose features are compared
     gaussians    moments, frechet_distance               two clouds of features as two Gaussians
     kernels      kernel_distance                         the same clouds, without that assumption
     scores       inception_score                         what a classifier says of each sample
     neighbours   precision_recall, nearest_neighbours,   who lies next to whom
                  count_modes
     parzen       parzen_log_likelihood, choose_sigma     the likelihood of held-out data
+    corruptions  add_noise, blur, drop_classes, ...      spoilt samples, to measure the measures by
 
 "Features" are what a network makes of images, one row each. A distance between features is a number
 about that network too: two of them compare only if network, n and preprocessing are the same.
@@ -14,6 +16,7 @@ All compute in float64, whatever the dtype of their input, and change nothing th
 docstring ends with what its measure cannot see, because each is blind to something.
 """
 
+from .classifier import classify, features
 from .gaussians import frechet_distance, moments
 from .kernels import kernel_distance
 from .neighbours import count_modes, nearest_neighbours, precision_recall
@@ -22,7 +25,9 @@ from .scores import inception_score
 
 __all__ = [
     "choose_sigma",
+    "classify",
     "count_modes",
+    "features",
     "frechet_distance",
     "inception_score",
     "kernel_distance",

@@ -2,9 +2,12 @@
 
 from minigan.models.dcgan import DCGAN, HalfDCGAN
 from minigan.models.gan import GAN
+from minigan.models.maxout_gan import MaxoutGAN
 from minigan.models.mlp_gan import MLPGAN
 
-__all__ = ["DCGAN", "GAN", "MLPGAN", "MODELS", "HalfDCGAN"]
+__all__ = ["DCGAN", "GAN", "MLPGAN", "MODELS", "HalfDCGAN", "MaxoutGAN"]
 
 #: By name, for the command line and for a run's config.json.
-MODELS: dict[str, type[GAN]] = {model.name: model for model in (MLPGAN, DCGAN, HalfDCGAN)}
+MODELS: dict[str, type[GAN]] = {
+    model.name: model for model in (MLPGAN, DCGAN, HalfDCGAN, MaxoutGAN)
+}

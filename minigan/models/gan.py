@@ -7,7 +7,7 @@ logits. A new model is a subclass that builds the two in ``__init__``.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy
@@ -15,6 +15,7 @@ import numpy
 from minigan import backend
 from minigan.autograd import Tensor, no_grad
 from minigan.nn import LeakyReLU, Module, ReLU, Sigmoid, Tanh
+from minigan.optim import Adam, Optimizer
 
 __all__ = ["GAN", "to_pixels", "to_tanh_range"]
 
@@ -51,9 +52,31 @@ class GAN:
     name: ClassVar[str]
     defaults: ClassVar[dict[str, Any]] = {"epochs": 20, "batch_size": 128, "lr": 2e-4}
 
+    #: Whether the last sixth of the images (10,000 of MNIST's) is kept from training.
+    holds_out: ClassVar[bool] = False
+
     generator: Module
     discriminator: Module
     latent_dim: int
+
+    # How it is trained: what a model may have of its own
+
+    def prepare(self, images: numpy.ndarray) -> None:
+        """Called once before training, with the images, uint8 (n, 28, 28)."""
+
+    def optimizers(self, lr: float) -> dict[str, Optimizer]:
+        """Of "discriminator" and "generator": Adam (Radford et al. 2016, section 4)."""
+        return {
+            "discriminator": Adam(self.discriminator.parameters(), lr, (0.5, 0.999)),
+            "generator": Adam(self.generator.parameters(), lr, (0.5, 0.999)),
+        }
+
+    def schedule(
+        self, optimizers: Mapping[str, Optimizer], lr: float, step: int, epoch: float
+    ) -> None:
+        """Called before each step, to set what changes with the ``step`` and ``epoch`` done."""
+
+    # What it draws
 
     def latents(self, n: int, rng: Any = None) -> Tensor:
         """n latents z ~ N(0, I), (n, latent_dim), from the host generator ``rng``.

@@ -1,0 +1,109 @@
+"""A small classifier of MNIST's digits, trained by minigan: the eyes of the measures.
+
+    28×28  →  conv 3×3·16, ReLU  →  14×14  →  conv 3×3·32, ReLU  →  7×7  →  64 units, ReLU  →  10
+
+What `train_classifier` made of the 60,000 training digits lies beside this file, pinned by its
+SHA-256: another network is another measure. :func:`features` are its 64 units.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from minigan import backend, nn
+from minigan.autograd import Tensor, no_grad
+from minigan.functional import softmax
+
+Bytes = NDArray[np.uint8]
+Floats32 = NDArray[np.float32]
+
+#: The weights, and what their bytes must be.
+WEIGHTS = Path(__file__).parent / "classifier.safetensors"
+SHA256 = "d1f7089c9236347edb635bb0051d68910bd8cdbd83d199e0761393d07a0e121d"
+#: Layers of the network that lead to the features.
+TO_FEATURES = 9
+#: Images at a time: more are not faster.
+CHUNK = 500
+
+
+def network() -> nn.Sequential:
+    """The classifier with fresh weights, from float32 (N, 1, 28, 28) in [0, 1] to logits (N, 10).
+
+    Its first TO_FEATURES layers alone give the features.
+    """
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32 * 7 * 7, 64),
+        nn.ReLU(),
+        nn.Linear(64, 10),
+    )
+
+
+def to_input(images: Bytes) -> Tensor:
+    """uint8 (n, 28, 28) as the network's input: float32 (n, 1, 28, 28) in [0, 1]."""
+    return Tensor(backend.asarray(images[:, None].astype("float32") / np.float32(255)))
+
+
+def classify(images: Bytes) -> Floats32:
+    """The probabilities (N, 10), float32, of the ten digits for each image, uint8 (N, 28, 28).
+
+    Raises:
+        ValueError: another shape, or no images. TypeError: another dtype than uint8.
+        RuntimeError: the weights' file is not the one that this version was made with.
+
+    What it cannot see: that an image is no digit. It was shown nothing else, and is sure of noise.
+    """
+    return look(images)[1]
+
+
+def features(images: Bytes) -> Floats32:
+    """The 64 units (N, 64), float32 and >= 0, before the classifier's last layer.
+
+    Their unit is such that their mean square over MNIST's training digits is 1. Args and errors are
+    those of :func:`classify`.
+
+    What they cannot see: whatever does not help to tell ten digits apart, as the thickness of a
+    stroke, or a speck of noise beside it.
+    """
+    return look(images)[0]
+
+
+def look(images: Bytes) -> tuple[Floats32, Floats32]:
+    """Both at once: (:func:`features`, :func:`classify`)."""
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+        kind = getattr(images, "dtype", type(images).__name__)
+        raise TypeError(f"images must be a NumPy array of uint8, from 0 to 255, got {kind}")
+    if images.ndim != 3 or images.shape[1:] != (28, 28) or len(images) == 0:
+        raise ValueError(f"images must have shape (N, 28, 28) with N >= 1, got {images.shape}")
+    classifier = _trained()
+    body, head = classifier[:TO_FEATURES], classifier[TO_FEATURES:]
+    found, probabilities = [], []
+    with no_grad():
+        for start in range(0, len(images), CHUNK):
+            x = body(to_input(images[start : start + CHUNK]))
+            found.append(x.numpy())
+            probabilities.append(softmax(head(x), axis=1).numpy())
+    return np.concatenate(found), np.concatenate(probabilities)
+
+
+def _trained() -> nn.Sequential:
+    """The classifier with its weights, on the backend in use."""
+    content = WEIGHTS.read_bytes()
+    if (found := hashlib.sha256(content).hexdigest()) != SHA256:
+        raise RuntimeError(
+            f"{WEIGHTS}: its SHA-256 is {found}, expected {SHA256}; install minigan again"
+        )
+    before = backend.rng_state()
+    classifier = network()
+    backend.set_rng_state(before)  # measuring draws nothing from a run's streams
+    classifier.load_state_dict(safetensors.numpy.load(content))
+    return classifier

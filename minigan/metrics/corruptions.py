@@ -1,0 +1,68 @@
+"""Ways to spoil samples, each known and of any strength: to find out which measure notices.
+
+Each takes images, uint8 (n, 28, 28), and a strength from 0, which changes nothing, to 1, and gives
+as many new images. The same arguments give the same images.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigan import backend
+
+Bytes = NDArray[np.uint8]
+
+
+def add_noise(images: Bytes, strength: float) -> Bytes:
+    """Gaussian noise in each pixel; its standard deviation is half of the range at strength 1."""
+    drawn = backend.generator(0).standard_normal(images.shape, dtype="float32")
+    return _to_bytes(images + 127.5 * strength * drawn)
+
+
+def blur(images: Bytes, strength: float) -> Bytes:
+    """Means with weights ¼, ½, ¼ along both axes, up to 16 times: a Gaussian of σ = √8 pixels."""
+    x = images.astype("float32")
+    for _ in range(round(16 * strength)):
+        x = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+        x = (x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]) / 4
+        x = (x[:, :, :-2] + 2 * x[:, :, 1:-1] + x[:, :, 2:]) / 4
+    return _to_bytes(x)
+
+
+def drop_classes(images: Bytes, labels: Bytes, strength: float) -> Bytes:
+    """Digits below 10·strength, but never the 9, give their places to the others."""
+    dropped = labels < min(10 * strength, 9)
+    return _replaced(images, dropped, images[~dropped])
+
+
+def unbalance(images: Bytes, labels: Bytes, strength: float) -> Bytes:
+    """The digit 1 takes that share of all places, over and above its own."""
+    return _replaced(images, _share(images, strength), images[labels == 1])
+
+
+def repeat_one(images: Bytes, strength: float) -> Bytes:
+    """The first image takes that share of all places."""
+    return _replaced(images, _share(images, strength), images[:1])
+
+
+def memorise(images: Bytes, train: Bytes, strength: float) -> Bytes:
+    """Training images, a new one each time, take that share of all places."""
+    return _replaced(images, _share(images, strength), train)
+
+
+def _to_bytes(x: NDArray[Any]) -> Bytes:
+    rounded: Bytes = np.rint(x).clip(0, 255).astype(np.uint8)
+    return rounded
+
+
+def _share(images: Bytes, strength: float) -> NDArray[np.bool_]:
+    """True at that share of the places, the same ones and more for a larger strength."""
+    return backend.generator(0).permutation(len(images)) < round(strength * len(images))
+
+
+def _replaced(images: Bytes, places: NDArray[np.bool_], pool: Bytes) -> Bytes:
+    """A copy with the images of the pool, over and over, in those places."""
+    copy = images.copy()
+    copy[places] = np.resize(pool, copy[places].shape)
+    return copy

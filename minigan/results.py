@@ -1,0 +1,209 @@
+"""Layer 7: the results in the README: `python -m minigan.results FOLDER`, hours on two cores.
+
+One experiment is one model, one way of training and one seed. Each that is finished leaves a JSON
+file in the folder, and is not run again; one that was stopped goes on from its last checkpoint. The
+runs themselves go to runs/results. Two experiments run at a time, with one BLAS thread each.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+import minigan
+from minigan import backend, data, plotting
+from minigan.checkpoint import Run, write_atomic
+from minigan.evaluation import MEASURES
+from minigan.losses import non_saturating
+from minigan.metrics import count_modes
+from minigan.models.mixture_gan import MixtureGAN
+from minigan.training import discriminator_step, generator_step
+
+RUNS = Path("runs") / "results"
+#: Experiments at a time.
+JOBS = 2
+MIXTURES = {"ring8": data.ring8, "grid25": data.grid25}
+#: Steps of a mixture's training after which it is looked at, and how many samples then (PacGAN).
+LOOKS = (0, 1000, 2500, 5000, 10_000, 25_000)
+POINTS = 2500
+
+
+class Experiment(NamedTuple):
+    """What is run: a kind ("mlp", "ring8", ...), the objective and the seed."""
+
+    kind: str
+    loss: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}-{self.loss}-{self.seed}"
+
+
+EXPERIMENTS = [
+    *(
+        Experiment(kind, loss, seed)
+        for seed in range(3)
+        for kind in ("mlp", "dcgan")
+        for loss in ("non_saturating", "minimax")
+    ),
+    Experiment("maxout", "non_saturating", 0),
+    *(Experiment(kind, "non_saturating", seed) for seed in range(5) for kind in MIXTURES),
+]
+
+
+# --- Running them ---------------------------------------------------------------------------------
+
+
+def run_digits(experiment: Experiment, _: Path) -> dict[str, Any]:
+    """Train by the command line and measure 10,000 samples, each in a process of its own."""
+    out = RUNS / experiment.name
+    command = ["train", experiment.kind, "--loss", experiment.loss, "--seed", str(experiment.seed)]
+    _minigan(*command, "--out", str(out), *(["--resume"] if out.exists() else []))
+    _minigan("evaluate", str(out))
+    run = Run.open(out)
+    record: dict[str, Any] = json.loads((out / "evaluation.json").read_bytes())
+    return record | {
+        "versions": run.config["versions"],
+        "steps": int(run.rows("history.csv")[-1]["step"]),
+        "seconds": round(_seconds(run), 1),
+        "last": run.rows("history.csv")[-1],
+    }
+
+
+def _minigan(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "minigan", *arguments], check=True)
+
+
+def _seconds(run: Run) -> float:
+    """What all parts of a run took; in timing.csv the clock starts anew with each."""
+    clock = [row["seconds"] for row in run.rows("timing.csv")]
+    ends = [a for a, b in zip(clock, [*clock[1:], 0.0], strict=True) if b < a]
+    return sum(ends)
+
+
+def run_mixture(experiment: Experiment, folder: Path) -> dict[str, Any]:
+    """Train on fresh points of a mixture; modes and quality of samples over time, and a picture."""
+    mixture = MIXTURES[experiment.kind]()
+    backend.manual_seed(experiment.seed)
+    model = MixtureGAN()
+    optimizers = model.optimizers(model.defaults["lr"])
+    players = (model.generator, model.discriminator, non_saturating)
+    batch, shuffle = model.defaults["batch_size"], backend.stream("shuffle")
+    looks, clouds = [], []
+    start = time.perf_counter()
+    for step in itertools.count():
+        if step in LOOKS:
+            points = model.sample(POINTS, seed=0)
+            modes, quality = count_modes(points, mixture.centers, mixture.sigma)
+            looks.append({"step": step, "modes": modes, "quality": quality})
+            clouds.append((f"step {step:,}: {modes} modes, {quality:.0%}", points))
+            if step == LOOKS[-1]:
+                break
+        real = minigan.tensor(mixture.sample(batch, shuffle))
+        discriminator_step(*players, optimizers["discriminator"], real, model.latents(batch))
+        generator_step(*players, optimizers["generator"], model.latents(batch))
+    seconds = time.perf_counter() - start
+    plotting.save_clouds(clouds, mixture.centers, folder / f"{experiment.name}.png")
+    return {"looks": looks, "steps": LOOKS[-1], "seconds": round(seconds, 1)}
+
+
+def run(experiment: Experiment, folder: Path) -> None:
+    """Run an experiment and write its record."""
+    do = run_mixture if experiment.kind in MIXTURES else run_digits
+    record = {**experiment._asdict(), **do(experiment, folder)}
+    write_atomic(folder / f"{experiment.name}.json", f"{json.dumps(record, indent=1)}\n".encode())
+
+
+def run_missing(folder: Path) -> None:
+    """Run what has no record yet, JOBS at a time, each in a process of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [e for e in EXPERIMENTS if not (folder / f"{e.name}.json").exists()]
+
+    def start(experiment: Experiment) -> int:
+        print(f"{experiment.name}: started", flush=True)
+        command = [sys.executable, "-m", "minigan.results", str(folder), experiment.name]
+        code = subprocess.run(command, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}).returncode
+        print(f"{experiment.name}: {'done' if code == 0 else 'failed'}", flush=True)
+        return code
+
+    with ThreadPoolExecutor(JOBS) as pool:
+        failed = sum(code != 0 for code in pool.map(start, missing))
+    if failed:
+        sys.exit(f"{failed} of {len(missing)} experiments failed; run the command again to go on")
+
+
+# --- The tables -----------------------------------------------------------------------------------
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """The records of the experiments that are finished, in the order of EXPERIMENTS."""
+    files = [folder / f"{e.name}.json" for e in EXPERIMENTS]
+    return [json.loads(file.read_bytes()) for file in files if file.exists()]
+
+
+def _groups(found: list[dict[str, Any]]) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    """Records of one kind and one loss together."""
+    for kind, loss in dict.fromkeys((e.kind, e.loss) for e in EXPERIMENTS):
+        if group := [r for r in found if (r["kind"], r["loss"]) == (kind, loss)]:
+            yield kind, loss, group
+
+
+def _spread(values: list[float], decimals: int) -> str:
+    """Mean ± standard deviation (with n − 1), the latter only of several values."""
+    text = f"{mean(values):,.{decimals}f}"
+    return f"{text} ± {stdev(values):.{decimals}f}" if len(values) > 1 else text
+
+
+def digits_table(found: list[dict[str, Any]]) -> str:
+    """The measures of all GANs on MNIST as a Markdown table, mean ± standard deviation of seeds."""
+    groups = [g for g in _groups(found) if g[0] not in MIXTURES]
+    heads = ["", *(f"{kind}, {loss.replace('_', '-')}" for kind, loss, _ in groups), "floor"]
+    lines = [heads, ["---"] * len(heads)]
+    for m in MEASURES:
+        cells = [_spread([r["samples"][m.key] for r in group], m.decimals) for *_, group in groups]
+        floor = f"{groups[0][2][0]['floor'][m.key]:.{m.decimals}f}"
+        lines.append([m.name, *cells, floor])
+    lines.append(["seeds", *(str(len(group)) for *_, group in groups), ""])
+    lines.append(["steps", *(f"{group[0]['steps']:,}" for *_, group in groups), ""])
+    minutes = [_spread([r["seconds"] / 60 for r in group], 0) for *_, group in groups]
+    lines.append(["minutes", *minutes, ""])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def mixtures_table(found: list[dict[str, Any]]) -> str:
+    """Modes and quality at the end as a Markdown table, mean ± standard deviation of seeds."""
+    lines = [["", "modes", "samples within 3σ, %", "seeds", "minutes"], ["---"] * 5]
+    for kind, _, group in _groups(found):
+        if kind in MIXTURES:
+            last = [r["looks"][-1] for r in group]
+            lines.append(
+                [
+                    f"{kind} ({len(MIXTURES[kind]().centers)})",
+                    _spread([look["modes"] for look in last], 1),
+                    _spread([100 * look["quality"] for look in last], 1),
+                    str(len(group)),
+                    _spread([r["seconds"] / 60 for r in group], 0),
+                ]
+            )
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python -m minigan.results FOLDER [EXPERIMENT]")
+    target = Path(sys.argv[1])
+    if len(sys.argv) == 3:
+        run(next(e for e in EXPERIMENTS if e.name == sys.argv[2]), target)
+    else:
+        run_missing(target)
+        print(digits_table(records(target)), mixtures_table(records(target)), sep="\n\n")
