@@ -479,7 +479,7 @@ def load_model(run: Run) -> GAN:
 @click.option(
     "--samples",
     "n",
-    type=click.IntRange(evaluation.FEWEST, 10**6),
+    type=click.IntRange(evaluation.FEWEST, 10_000),
     default=10_000,
     show_default=True,
     help="How many, and at most as many as there are test images.",

@@ -22,7 +22,7 @@ from commands import Result, idx, minigan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan import bench, data
+from minigan import bench, data, evaluation
 from minigan.backend import LIBRARIES
 from minigan.cli import DATA_NAMES, cli
 from minigan.data import mnist
@@ -41,6 +41,7 @@ RESTS: dict[str, list[dict[str, str]]] = {
     "data info": [{"name": "."}],
     "data verify": [{"name": "."}],
     "data fetch": [{"name": "mnist"}],
+    "evaluate": [{"run_path": "run", "n": "10"}],
     "bench": [{}],
 }
 
@@ -76,7 +77,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files of a data set, a run, a file and some folders."""
     folder = tmp_path_factory.mktemp("place")
     for file in mnist.FILES:
-        array = np.zeros((8, 28, 28) if "images" in file else 8, np.uint8)
+        array = np.zeros((12, 28, 28) if "images" in file else 12, np.uint8)
         (folder / f"{file}.gz").write_bytes(idx(array))
     (folder / "file").touch()
     for name in ("empty", "picture.png", "folder/config.json"):
@@ -90,6 +91,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _environment(own_folder: None, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setattr(bench, "main", lambda: None)
+    monkeypatch.setattr(evaluation, "READABLE", 0)  # black images have no right answer
     for name in mnist.MIRRORS:
         monkeypatch.setitem(mnist.MIRRORS, name, ("http://127.0.0.1:9/",))
 
@@ -127,14 +129,15 @@ OWN: dict[str, Nonsense] = {
         texts.map("file/{}".format),
     ),
     "sample run_path": where(lambda text: Path(text) != Path("run")),
+    "evaluate run_path": where(lambda text: Path(text) != Path("run")),
     "sample out": where(
         lambda text: Path(text).suffix not in (".png", ".npz"),
         *(".png", "x.PNG", "x.png\n", "picture.png", "file/x.png", "none/x.png", "none/x.npz"),
         *(f"{name}.png" for name in LONG),
     ),
 }
-#: The least and the largest number for a data set of 8 and a picture.
-RANGES = {"epochs": (1, 10**9), "steps": (1, 10**9), "batch_size": (2, 8), "n": (1, 10_000),
+#: The least and the largest number for a data set of 12 and a picture.
+RANGES = {"epochs": (1, 10**9), "steps": (1, 10**9), "batch_size": (2, 12), "n": (1, 10_000),
           "lr": (5e-324, sys.float_info.max), "seed": (0, float("inf"))}  # fmt: skip
 
 

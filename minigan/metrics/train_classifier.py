@@ -25,6 +25,7 @@ from minigan.optim import Adam
 
 from .classifier import CHUNK, TO_FEATURES, network, to_input
 
+WHOLE = 60_000
 EPOCHS, BATCH, RATE, SHIFT, SEED = 12, 128, 2e-3, 1, 0
 
 
@@ -59,8 +60,8 @@ def scale_features(classifier: nn.Sequential, images: NDArray[np.uint8]) -> None
 def train(out: Path) -> None:
     """Write the weights to the file `out`; raises ValueError unless all of MNIST is at hand."""
     images, labels = data.load_mnist("train")
-    if len(images) != 60_000:
-        raise ValueError(f"found {len(images)} training digits, expected 60000")
+    if len(images) != WHOLE:
+        raise ValueError(f"found {len(images)} training digits, expected {WHOLE}")
     backend.manual_seed(SEED)
     classifier = network()
     optimizer = Adam(classifier.parameters(), RATE)
