@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan.models import DCGAN, GAN, MLPGAN, MODELS, HalfDCGAN
+from minigan.models import DCGAN, GAN, MLPGAN, MODELS, HalfDCGAN, MaxoutGAN
 from minigan.models.gan import to_pixels, to_tanh_range
+from minigan.models.maxout_gan import Maxout
 from minigan.models.mixture_gan import MixtureGAN
+from minigan.training import Trainer
 
 nn = mg.nn
 
@@ -424,3 +426,111 @@ def test_weights_mean_the_same_in_pytorch(model: GAN, player: str, direction: st
     assert mine.shape == reference.shape
     np.testing.assert_allclose(mine, reference, rtol=1e-5, atol=1e-5)
     assert np.ptp(reference) > 0.1
+
+
+# --- Maxout ---------------------------------------------------------------------------------------
+
+
+def test_maxout_is_the_largest_of_its_pieces() -> None:
+    mg.manual_seed(1)
+    layer = Maxout(3, 4, 5)
+    x = np.random.default_rng(0).standard_normal((6, 3)).astype("float32")
+    weight, bias = layer.weight.numpy(), layer.bias.numpy()
+    assert weight.shape == (20, 3)
+    expected = [
+        [max(weight[k * 4 + j] @ row + bias[k * 4 + j] for k in range(5)) for j in range(4)]
+        for row in x
+    ]
+    np.testing.assert_allclose(layer(mg.tensor(x)).numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_maxout_gan_is_the_papers() -> None:
+    gan = MaxoutGAN()
+    shapes = [
+        [p.shape for p in player.parameters() if p.ndim == 2]
+        for player in (gan.generator, gan.discriminator)
+    ]
+    assert shapes == [
+        [(1200, 100), (1200, 1200), (784, 1200)],
+        [(240 * 5, 784), (240 * 5, 240), (1, 240)],
+    ]
+    drops = [layer.p for layer in gan.discriminator if isinstance(layer, nn.Dropout)]
+    assert drops == [0.2, 0.5, 0.5]
+    assert not any(isinstance(layer, nn.Dropout) for layer in gan.generator)
+    for player, reach in ((gan.generator, 0.05), (gan.discriminator, 0.005)):
+        weights = np.concatenate([p.numpy().ravel() for p in player.parameters() if p.ndim == 2])
+        assert 0.99 * reach < np.abs(weights).max() <= reach
+        assert all((p.numpy() == 0).all() for p in player.parameters() if p.ndim == 1)
+
+
+def test_maxout_gans_latents_are_uniform_with_variance_1() -> None:
+    z = MaxoutGAN().latents(2000).numpy()
+    assert z.dtype == np.float32
+    assert np.abs(z).max() <= np.sqrt(3) < np.abs(z).max() + 1e-3
+    assert z.mean() == pytest.approx(0, abs=0.01) and z.std() == pytest.approx(1, abs=0.01)
+
+
+def test_maxout_gan_starts_at_the_mean_picture() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (50, 28, 28)).astype("uint8")
+    images[:, :2], images[:, -2:] = 0, 255
+    gan = MaxoutGAN()
+    gan.prepare(images)
+    dict(gan.generator.named_parameters())["4.weight"].copy_(np.zeros((784, 1200)))
+    drawn = gan.generate(gan.latents(2))
+    assert np.abs(drawn - images.mean(axis=0)).max() <= 0.5 + 1e-3
+
+
+def test_maxout_gans_schedule() -> None:
+    gan = MaxoutGAN()
+    optimizers = gan.optimizers(0.1)
+    found = []
+    for step, epoch in ((0, 0.0), (500, 1.0), (62_750, 125.5), (10**6, 2000.0)):
+        gan.schedule(optimizers, 0.1, step, epoch)
+        found.append([(o.lr, o.momentum) for o in optimizers.values()])
+    rates = [0.1 * 1.000004**-step for step in (0, 500, 62_750, 10**6)]
+    momenta = [0.5, 0.5, 0.6, 0.7]
+    assert list(optimizers) == ["discriminator", "generator"]
+    for two, rate, momentum in zip(found, rates, momenta, strict=True):
+        assert two == [pytest.approx((rate / 2, momentum)), pytest.approx((rate, momentum))]
+
+
+def test_maxout_gan_trains_on_five_sixths_and_goes_on_from_a_checkpoint() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 28, 28)).astype("uint8")
+
+    def trainer() -> Trainer:
+        mg.manual_seed(4)
+        return Trainer(MaxoutGAN(), images, mg.losses.non_saturating, batch_size=10)
+
+    one = trainer()
+    assert one.images.tobytes() == images[:50].tobytes() and one.steps_per_epoch == 5
+    for _ in range(3):
+        one.step()
+    tensors, info = one.state()
+    for _ in range(4):
+        one.step()
+    two = trainer()
+    two.load_state(tensors, info)
+    for _ in range(4):
+        two.step()
+    whole, resumed = one.state()[0], two.state()[0]
+    assert all(whole[name].tobytes() == resumed[name].tobytes() for name in whole)
+    assert "optimizer.generator.0.momentum_buffer" in whole
+
+
+def test_mixture_gan_is_pacgans() -> None:
+    gan = MixtureGAN()
+    shapes = [
+        [p.shape for p in player.parameters() if p.ndim == 2]
+        for player in (gan.generator, gan.discriminator)
+    ]
+    assert shapes == [
+        [(400, 2), (400, 400), (400, 400), (400, 400), (2, 400)],
+        [(1000, 2), (1000, 200), (1000, 200), (1, 200)],
+    ]
+    weights = [p.numpy().ravel() for p in gan.discriminator.parameters() if p.ndim == 2]
+    assert np.concatenate(weights).std() == pytest.approx(0.02, rel=0.01)
+    points = gan.sample(30, seed=1)
+    assert points.shape == (30, 2) and points.dtype == np.float32
+    assert points.tobytes() == gan.sample(30, seed=1).tobytes()
+    assert {o.betas for o in gan.optimizers(1e-4).values()} == {(0.8, 0.999)}
+    assert gan.discriminator(mg.tensor(points)).shape == (30, 1)

@@ -59,7 +59,7 @@ class MaxoutGAN(GAN):
     """
 
     name = "maxout"
-    defaults: ClassVar[dict[str, Any]] = {"epochs": 250, "batch_size": 100, "lr": 0.1}
+    defaults: ClassVar[dict[str, Any]] = {"epochs": 100, "batch_size": 100, "lr": 0.1}
     holds_out = True
 
     def __init__(self, latent_dim: int = 100):

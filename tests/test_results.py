@@ -1,0 +1,135 @@
+"""The experiments of the README's results: run, recorded once, and put into tables."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minigan import results
+from minigan.evaluation import MEASURES
+from minigan.metrics.classifier import SHA256
+from minigan.results import EXPERIMENTS, Experiment
+
+pytestmark = pytest.mark.on_the_host("starts processes, reads files")
+ROOT = Path(__file__).parents[1]
+COMMITTED = results.records(ROOT / "chapters" / "results")
+
+
+def test_the_experiments() -> None:
+    assert len({e.name for e in EXPERIMENTS}) == len(EXPERIMENTS)
+    for kind in ("mlp", "dcgan"):
+        for loss in ("minimax", "non_saturating"):
+            assert [e.seed for e in EXPERIMENTS if (e.kind, e.loss) == (kind, loss)] == [0, 1, 2]
+    for kind in results.MIXTURES:
+        assert [e.seed for e in EXPERIMENTS if e.kind == kind] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_a_mixture_is_looked_at_over_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "LOOKS", (0, 2, 4))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        results.run(Experiment("grid25", "non_saturating", 3), tmp_path / name)
+    file = "grid25-non_saturating-3"
+    record = json.loads((tmp_path / "one" / f"{file}.json").read_bytes())
+    assert (record["kind"], record["seed"], record["steps"]) == ("grid25", 3, 4)
+    assert [look["step"] for look in record["looks"]] == [0, 2, 4]
+    assert all(0 <= look["modes"] <= 25 and 0 <= look["quality"] <= 1 for look in record["looks"])
+    picture = (tmp_path / "one" / f"{file}.png").read_bytes()
+    assert picture == (tmp_path / "two" / f"{file}.png").read_bytes()  # so were the samples
+
+
+@pytest.mark.slow
+def test_digits_are_trained_measured_and_taken_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    minigan = results._minigan
+
+    def small(*arguments: str) -> None:
+        more = {"train": ["--data", str(digits), "--steps", "3", "--batch-size", "20"]}
+        minigan(*arguments, *more.get(arguments[0], ["--samples", "20"]))
+
+    monkeypatch.setattr(results, "_minigan", small)
+    experiment = Experiment("mlp", "minimax", 1)
+    results.run(experiment, tmp_path)
+    record = json.loads((tmp_path / "mlp-minimax-1.json").read_bytes())
+    assert record["arguments"]["loss"] == "minimax" and record["arguments"]["seed"] == 1
+    assert (record["n"], record["steps"], record["last"]["step"]) == (20, 3, 3)
+    assert record["seconds"] > 0 and set(record["versions"]) == {"minigan", "numpy", "python"}
+    results.run(experiment, tmp_path)  # the run is there: it goes on, and has nothing left to do
+    assert json.loads((tmp_path / "mlp-minimax-1.json").read_bytes()) == record
+
+
+def test_what_is_recorded_is_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = []
+
+    class Done:
+        def __init__(self, command: list[str], env: dict[str, str]):
+            started.append(command[-1])
+            assert env["OPENBLAS_NUM_THREADS"] == "1"
+            self.returncode = int(command[-1] == "dcgan-minimax-2")
+
+    monkeypatch.setattr(results.subprocess, "run", Done)
+    (tmp_path / "mlp-minimax-0.json").write_text("{}")
+    with pytest.raises(SystemExit, match=f"1 of {len(EXPERIMENTS) - 1} experiments failed"):
+        results.run_missing(tmp_path)
+    assert sorted(started) == sorted(e.name for e in EXPERIMENTS if e.name != "mlp-minimax-0")
+    assert "dcgan-minimax-2: failed" in capsys.readouterr().out
+
+
+def record(kind: str, loss: str, seed: int, value: float) -> dict[str, Any]:
+    part = {m.key: value for m in MEASURES}
+    return {
+        "kind": kind, "loss": loss, "seed": seed, "steps": 1234, "seconds": 60 * value,
+        "samples": part, "floor": {m.key: 0.5 for m in MEASURES},
+        "looks": [{"modes": 1, "quality": 0.1}, {"modes": seed + 4, "quality": 0.25}],
+    }  # fmt: skip
+
+
+def test_the_tables_hold_means_and_standard_deviations() -> None:
+    found = [record("mlp", "minimax", s, v) for s, v in enumerate((1.0, 2.0, 6.0))]
+    found += [record("dcgan", "minimax", 0, 7.0), record("ring8", "non_saturating", 0, 1.0)]
+    found += [record("ring8", "non_saturating", 1, 3.0)]
+    head, _, first, *rest = results.digits_table(found).splitlines()
+    assert head == "|  | mlp, minimax | dcgan, minimax | floor |"
+    assert first == f"| clfFID | 3.00 ± {math.sqrt(7):.2f} | 7.00 | 0.50 |"
+    assert rest[-3:] == [
+        "| seeds | 3 | 1 |  |", "| steps | 1,234 | 1,234 |  |", "| minutes | 3 ± 3 | 7 |  |",
+    ]  # fmt: skip
+    assert results.mixtures_table(found).splitlines()[2:] == [
+        "| ring8 (8) | 4.5 ± 0.7 | 25.0 ± 0.0 | 2 | 2 ± 1 |"
+    ]
+
+
+def test_the_clock_of_a_run_in_parts_is_added_up(tmp_path: Path) -> None:
+    clock = "step,seconds,rate\n1,2.0,1\n2,5.0,1\n3,1.5,1\n4,4.0,1\n"
+    (tmp_path / "timing.csv").write_text(clock)
+    assert results._seconds(results.Run(tmp_path, {})) == 9.0
+
+
+# --- What is committed ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("record", COMMITTED, ids=lambda r: f"{r['kind']}-{r['loss']}-{r['seed']}")
+def test_a_record_says_what_it_is_of(record: dict[str, Any]) -> None:
+    experiment = Experiment(record["kind"], record["loss"], record["seed"])
+    assert experiment in EXPERIMENTS
+    if experiment.kind in results.MIXTURES:
+        assert [look["step"] for look in record["looks"]] == list(results.LOOKS)
+        assert (ROOT / "chapters" / "results" / f"{experiment.name}.png").is_file()
+    else:
+        asked = record["arguments"]
+        assert (asked["model"], asked["loss"], asked["seed"]) == experiment
+        assert (asked["data"], record["n"]) == ("mnist", 10_000)
+        assert record["classifier_sha256"] == SHA256
+
+
+def test_the_readme_shows_the_records() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert results.digits_table(COMMITTED) in readme
+    assert results.mixtures_table(COMMITTED) in readme
