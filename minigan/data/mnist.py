@@ -17,10 +17,9 @@ from pathlib import Path
 from textwrap import shorten
 
 import numpy as np
-import pooch
 from numpy.typing import NDArray
 
-from .download import download
+from .download import download, pooch
 from .idx import decode, gunzip
 
 Bytes = NDArray[np.uint8]
