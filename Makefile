@@ -1,11 +1,12 @@
 # Every target sets up .venv by itself, from CPython 3.11 or newer and pip alone.
 
 PYTHON ?= python3
+CHAPTERS ?= chapters/*.ipynb
 PIP := .venv/bin/pip install --quiet --disable-pip-version-check
 # Two workers with one BLAS thread each: more of either would only take turns.
 TEST := OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -q -n 2
 
-.PHONY: demo test test-fast test-all lint bench results clean
+.PHONY: demo test test-fast test-all lint bench results chapters clean
 
 demo: .venv/installed  ## train on real digits, end with a picture
 	.venv/bin/minigan train mlp --data mnist-mini --epochs 60 --out runs/demo-$$(date +%Y%m%d-%H%M%S)
@@ -29,6 +30,9 @@ results: .venv/installed  ## the README's results: hours, and again from where i
 
 bench: .venv/oracle  ## this machine's table
 	.venv/bin/minigan bench
+
+chapters: .venv/dev  ## execute CHAPTERS in full and write their outputs into them
+	OPENBLAS_NUM_THREADS=2 .venv/bin/python tests/chapters/notebook.py $(CHAPTERS)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

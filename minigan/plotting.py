@@ -1,34 +1,33 @@
-"""Layer 6: pictures of a run: grids of samples, training curves, an animation."""
+"""Layer 6: pictures: a run's grids, curves and animation, and what the chapters draw with."""
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy
 from PIL import Image
 
+from minigan import backend
+from minigan.autograd import Node, Tensor, _reachable, no_grad
 from minigan.checkpoint import write_atomic
 
 if TYPE_CHECKING:  # what draws a figure imports it: a third of a second that a grid can do without
     from matplotlib.figure import Figure
 
 __all__ = [
-    "grid",
-    "save_animation",
-    "save_clouds",
-    "save_curves",
-    "save_feature_maps",
-    "save_grid",
-    "save_neighbours",
-]
+    "chapter_style", "draw_graph", "grid", "panels", "save_animation", "save_clouds",
+    "save_curves", "save_feature_maps", "save_grid", "save_neighbours", "show",
+]  # fmt: skip
 
-# Okabe and Ito's colours, told apart by readers with any kind of colour vision.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#7f7f7f"
+# Okabe and Ito's colours, told apart by readers with any kind of colour vision, and a grey.
+BLUE, ORANGE, GREEN, PINK, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
+GREY = "#7f7f7f"
 
 
 def grid(images: numpy.ndarray, columns: int | None = None, gap: int = 2) -> numpy.ndarray:
@@ -225,3 +224,151 @@ def save_feature_maps(
         axes.set_title(f"{name}\n{which}, {h}×{w}\n{low:.2f} to {high:.2f}", fontsize=9)
         axes.set_axis_off()
     _save_figure(figure, path)
+
+
+# --- The chapters' figures ------------------------------------------------------------------------
+
+
+def chapter_style() -> None:
+    """Set matplotlib's defaults for this process to the chapters' figures.
+
+    A figure is 8 inches wide and shown 800 pixels wide, on an opaque white ground of its own, so
+    that it reads the same on a light page and on a dark one; its text is at least 13 pixels high.
+    """
+    import matplotlib
+    from cycler import cycler
+
+    matplotlib.rcParams.update(
+        {
+            "font.size": 11,
+            "axes.titlesize": 12,
+            "axes.labelsize": 11,
+            "xtick.labelsize": 10,
+            "ytick.labelsize": 10,
+            "legend.fontsize": 10,
+            "legend.frameon": False,
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, PINK, SKY, GREY]),
+            "lines.linewidth": 2,
+            "image.cmap": "gray",
+            "figure.facecolor": "white",
+        }
+    )
+
+
+def panels(columns: int = 1, rows: int = 1, height: float = 3.0) -> tuple[Figure, Any]:
+    """A figure 8 inches wide and ``height`` high, and its axes: one, or an array of them."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, height), layout="constrained")
+    return figure, figure.subplots(rows, columns)
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure in a notebook with ``alt``, the words for who does not see it.
+
+    The words go where nbconvert looks for them, the metadata of the PNG, and stand beside it as
+    its plain-text form. The PNG has 256 colours, which keeps notebooks small.
+    """
+    from IPython.display import display
+
+    png, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(png, dpi=130)
+    picture = Image.open(png).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    picture.save(small, format="PNG", optimize=True)
+    display(
+        {"image/png": base64.b64encode(small.getvalue()).decode(), "text/plain": alt},
+        metadata={"image/png": {"alt": alt, "width": 800}},
+        raw=True,
+    )
+
+
+def draw_graph(
+    axes: Any,
+    output: Tensor,
+    names: Mapping[str, Tensor],
+    *,
+    gradients: Mapping[str, Tensor] | None = None,
+    slopes: bool = False,
+) -> None:
+    """Draw the graph that ``output`` was recorded with, inputs on the left.
+
+    Args:
+        axes: matplotlib's.
+        names: what to call the tensors that the caller has kept: with their value if they are
+            scalars, else with their shape. The others are drawn with their operation alone.
+        gradients: by the same names, the v̄ to write below each.
+        slopes: write the derivative ∂c/∂v on each edge, asked of the recorded VJP. For graphs of
+            scalars that no backward has freed.
+    """
+    root = output._node
+    if root is None:
+        raise ValueError("draw_graph: the output has no graph: no input of it requires gradients")
+    nodes = _reachable([root])
+    named = {t._node: (name, t) for name, t in names.items()}
+    at = _layout(nodes)
+    xs, ys = zip(*at.values(), strict=True)
+    axes.set(xlim=(min(xs) - 0.5, max(xs) + 0.5), ylim=(min(ys) - 0.75, max(ys) + 0.5))
+    axes.set_axis_off()
+    for node in nodes:
+        x, y = at[node]
+        lines = [] if node.leaf else [node.op]
+        if node in named:
+            name, t = named[node]
+            lines.append(f"{name} = {t.item():.4g}" if t.size == 1 else f"{name} {t.shape}")
+            if gradients is not None and name in gradients:
+                g = gradients[name]
+                value = f" = {g.item():.4g}" if g.size == 1 else f" {g.shape}"
+                axes.annotate(
+                    f"$\\bar{{{name}}}${value}", (x, y), (0, -22), textcoords="offset points",
+                    color=ORANGE, ha="center", va="top", zorder=4,
+                )  # fmt: skip
+        face = "#d6eaf5" if node.leaf else "#eeeeee"
+        box = {"boxstyle": "round,pad=0.35", "facecolor": face, "edgecolor": BLUE}
+        axes.text(x, y, "\n".join(lines), ha="center", va="center", bbox=box, zorder=3)
+        for i, parent in enumerate(node.parents):
+            start = at[parent]
+            bend = 0.15 if x - start[0] > 1 else 0.0  # around what stands between
+            bend = (bend if start[1] < y else -bend) - 0.3 * node.parents[:i].count(parent)
+            arrow = {"arrowstyle": "-|>", "color": GREY, "shrinkA": 26, "shrinkB": 26, "lw": 1.5,
+                     "connectionstyle": f"arc3,rad={bend}"}  # fmt: skip
+            axes.annotate("", (x, y), start, arrowprops=arrow, zorder=2)
+            if slopes:
+                if node.vjps is None:
+                    raise RuntimeError("draw_graph: slopes of a graph that a backward has freed")
+                one = Tensor(backend.xp.ones(node.shape, node.dtype))
+                with no_grad():
+                    slope = node.apply(node.vjps[i], one).item()
+                ends = axes.transData.transform([start, (x, y)])
+                (across, up), middle = ends[1] - ends[0], ends.mean(axis=0)
+                on_arc = middle + numpy.array([up, -across]) * bend / 2
+                pad = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+                axes.text(*axes.transData.inverted().transform(on_arc), f"{slope:.4g}", bbox=pad,
+                          color=GREEN, ha="center", va="center", zorder=4)  # fmt: skip
+
+
+def _layout(nodes: Sequence[Node]) -> dict[Node, tuple[float, float]]:
+    """A place for each node, given in recorded order: right of its parents, near its neighbours."""
+    column: dict[Node, int] = {}
+    children: dict[Node, list[Node]] = {node: [] for node in nodes}
+    for node in nodes:
+        column[node] = 1 + max((column[p] for p in node.parents), default=-1)
+        for parent in node.parents:
+            children[parent].append(node)
+    for node in nodes:  # a leaf stands just before its first use
+        if not node.parents and children[node]:
+            column[node] = min(column[c] for c in children[node]) - 1
+    by_column = [[n for n in nodes if column[n] == i] for i in range(max(column.values()) + 1)]
+    height = {n: -float(i) for group in by_column for i, n in enumerate(group)}
+    for _ in range(8):
+        for group in by_column:
+            near = {n: [height[m] for m in (*n.parents, *children[n])] or [0.0] for n in group}
+            wanted = {n: sum(hs) / len(hs) for n, hs in near.items()}
+            group.sort(key=lambda n: -wanted[n])
+            middle = sum(wanted.values()) / len(group)
+            for i, n in enumerate(group):
+                height[n] = middle + (len(group) - 1) / 2 - i
+    return {n: (float(column[n]), height[n]) for n in nodes}

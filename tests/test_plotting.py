@@ -1,13 +1,18 @@
 """Pictures of a run, to the pixel."""
 
+import base64
+import io
 import itertools
 import math
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
 
+import minigan as mg
 from minigan import plotting
 
 pytestmark = pytest.mark.on_the_host("draws pictures, touches no array library")
@@ -192,3 +197,75 @@ def test_curves_of_odd_gradients(norm: float, tmp_path: Path) -> None:
     rows = [row | {"g_grad_norm": norm} for row in history(3)]
     plotting.save_curves(rows, tmp_path / "curves.png", "")
     assert math.prod(read(tmp_path / "curves.png").shape[:2]) == 1320 * 408
+
+
+# --- The chapters' figures ------------------------------------------------------------------------
+
+
+def drawn(output: mg.Tensor, names: dict[str, mg.Tensor], **options: Any) -> dict[str, Any]:
+    """The words of a drawn graph, and where they stand."""
+    _, axes = plotting.panels()
+    plotting.draw_graph(axes, output, names, **options)
+    return {t.get_text(): t.get_position() for t in axes.texts if t.get_text()}
+
+
+def test_a_graph_shows_values_gradients_and_slopes() -> None:
+    x, y = (mg.tensor(v, requires_grad=True) for v in (2.0, 3.0))
+    a = x * y
+    total = (a + x).exp() * 0.0 + a
+    names = {"x": x, "y": y, "a": a}
+    gradients = dict(
+        zip(names, mg.grad(total, list(names.values()), create_graph=True), strict=True)
+    )
+    words = drawn(total, names, gradients=gradients, slopes=True)
+    assert {"x = 2", "y = 3", "mul\na = 6", "add", "exp", "mul"} <= set(words)
+    assert {"$\\bar{x}$ = 3", "$\\bar{y}$ = 2", "$\\bar{a}$ = 1"} <= set(words)
+    assert {"0", "1", "2", "3", "2981"} <= set(words)  # e⁸
+    assert words["x = 2"][0] < words["mul\na = 6"][0] < words["exp"][0]
+    t = mg.tensor(np.ones((2, 3)), requires_grad=True)
+    assert list(drawn(t, {"x": t})) == ["x (2, 3)"]
+
+
+def test_no_two_nodes_stand_in_one_place() -> None:
+    leaves = [mg.tensor(float(i), requires_grad=True) for i in range(4)]
+    total = leaves[0] * leaves[1] + leaves[2] * leaves[3] + leaves[0] * leaves[3]
+    assert total._node is not None
+    at = plotting._layout(plotting._reachable([total._node]))
+    assert len(at) == 9
+    for one, other in itertools.combinations(at.values(), 2):
+        assert max(abs(one[0] - other[0]), abs(one[1] - other[1])) > 0.99
+
+
+def test_graphs_that_cannot_be_drawn() -> None:
+    _, axes = plotting.panels()
+    with pytest.raises(ValueError, match="no input of it requires gradients"):
+        plotting.draw_graph(axes, mg.tensor(1.0), {})
+    x = mg.tensor(1.0, requires_grad=True)
+    y = x * x
+    y.backward()
+    with pytest.raises(RuntimeError, match="has freed"):
+        plotting.draw_graph(axes, y, {}, slopes=True)
+
+
+def test_a_shown_figure_has_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr("IPython.display.display", lambda *a, **k: shown.append((*a, k)))
+    figure, axes = plotting.panels(2, height=2.5)
+    axes[0].plot([1, 2])
+    plotting.show(figure, "a rising line")
+    ((data, options),) = shown
+    with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as image:
+        assert image.format == "PNG" and image.size == (1040, 325)
+        assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+    assert data["text/plain"] == "a rising line" and options["raw"]
+    assert options["metadata"] == {"image/png": {"alt": "a rising line", "width": 800}}
+
+
+def test_the_chapters_style() -> None:
+    with matplotlib.rc_context():
+        plotting.chapter_style()
+        _, axes = plotting.panels()
+        (line,) = axes.plot([1, 2])
+        assert line.get_color() == plotting.BLUE and not axes.spines["top"].get_visible()
+        # 8 inches are shown as 800 pixels, and a point is 1/72 of an inch.
+        assert min(matplotlib.rcParams[k] for k in ("font.size", "xtick.labelsize")) / 72 * 100 > 13

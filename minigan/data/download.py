@@ -3,10 +3,15 @@
 import io
 import os
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import pooch
+with warnings.catch_warnings():  # of tqdm, in notebooks without widgets, where it draws with text
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    import pooch
+
+__all__ = ["download", "pooch"]
 
 TIMEOUT = 4.0  # seconds for a mirror to answer, and for a pause in what it sends
 

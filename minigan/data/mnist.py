@@ -18,10 +18,9 @@ from textwrap import shorten
 from typing import Any
 
 import numpy as np
-import pooch
 from numpy.typing import NDArray
 
-from .download import download
+from .download import download, pooch
 from .idx import decode, gunzip
 
 Bytes = NDArray[np.uint8]
