@@ -26,7 +26,7 @@ lint: .venv/dev
 	.venv/bin/mypy
 
 results: .venv/installed  ## the README's results: hours, and again from where it was stopped
-	.venv/bin/python -m minigan.results chapters/results
+	.venv/bin/python -m minigan.results chapters/results README.md
 
 bench: .venv/oracle  ## this machine's table
 	.venv/bin/minigan bench

@@ -1,4 +1,4 @@
-"""Layer 7: the results in the README: `python -m minigan.results FOLDER`, hours on two cores.
+"""Layer 7: the results in the README: `python -m minigan.results FOLDER PAGE.md`, for hours.
 
 One experiment is one model, one way of training and one seed. Each that is finished leaves a JSON
 file in the folder, and is not run again; one that was stopped goes on from its last checkpoint. The
@@ -131,7 +131,7 @@ def run_missing(folder: Path) -> None:
 
     def start(experiment: Experiment) -> int:
         print(f"{experiment.name}: started", flush=True)
-        command = [sys.executable, "-m", "minigan.results", str(folder), experiment.name]
+        command = [sys.executable, "-m", "minigan.results", str(folder), "--only", experiment.name]
         code = subprocess.run(command, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}).returncode
         print(f"{experiment.name}: {'done' if code == 0 else 'failed'}", flush=True)
         return code
@@ -198,12 +198,31 @@ def mixtures_table(found: list[dict[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def with_tables(text: str, found: list[dict[str, Any]]) -> str:
+    """A page with both tables between its marks, <!-- digits --> and <!-- mixtures -->."""
+    for name, table in (("digits", digits_table(found)), ("mixtures", mixtures_table(found))):
+        start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(start)
+        _, found_end, after = rest.partition(end)
+        if not found_end:
+            raise ValueError(f"the page has no lines {start.strip()} and {end}")
+        text = f"{before}{start}{table}\n{end}{after}"
+    return text
+
+
+def main() -> None:
+    """Run what is missing and write the tables into the page, or run the experiments named."""
+    if len(sys.argv) < 3:
+        sys.exit("usage: python -m minigan.results FOLDER (PAGE.md | --only EXPERIMENT)")
+    folder = Path(sys.argv[1])
+    if sys.argv[2] == "--only":
+        run(next(e for e in EXPERIMENTS if e.name == sys.argv[3]), folder)
+        return
+    page = Path(sys.argv[2])
+    run_missing(folder)
+    text = with_tables(page.read_text(encoding="utf-8"), records(folder))
+    write_atomic(page, text.encode())
+
+
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit("usage: python -m minigan.results FOLDER [EXPERIMENT]")
-    target = Path(sys.argv[1])
-    if len(sys.argv) == 3:
-        run(next(e for e in EXPERIMENTS if e.name == sys.argv[2]), target)
-    else:
-        run_missing(target)
-        print(digits_table(records(target)), mixtures_table(records(target)), sep="\n\n")
+    main()

@@ -131,5 +131,8 @@ def test_a_record_says_what_it_is_of(record: dict[str, Any]) -> None:
 
 def test_the_readme_shows_the_records() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
+    assert results.with_tables(readme, COMMITTED) == readme
     assert results.digits_table(COMMITTED) in readme
     assert results.mixtures_table(COMMITTED) in readme
+    with pytest.raises(ValueError, match="<!-- mixtures -->"):
+        results.with_tables(readme.replace("<!-- mixtures -->", ""), COMMITTED)
