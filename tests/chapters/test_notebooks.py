@@ -2,8 +2,8 @@
 
 import base64
 import copy
+import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,13 @@ from chapters import notebook as nb
 pytestmark = pytest.mark.on_the_host("kernels are processes of their own")
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
 NOTEBOOKS = sorted(CHAPTERS.glob("*.ipynb"))
-FAST_LIMIT = 40.0  # seconds
+FAST_LIMIT = 40.0  # seconds of processor time: the machine may have other things to do
+
+
+def processor_time() -> float:
+    """Seconds that processes started by this one, and ended, have computed for."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -30,11 +36,10 @@ def test_committed(path: Path) -> None:
 def test_runs_fast(path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "chapters"
     shutil.copytree(CHAPTERS, folder)
-    began = time.perf_counter()
+    before = processor_time()
     done = nb.execute(nbformat.read(path, as_version=4), folder, fast=True)
-    took = time.perf_counter() - began
     assert nb.output_problems(nb.normalise(done)) == []
-    assert took < FAST_LIMIT
+    assert 0.5 < processor_time() - before < FAST_LIMIT
 
 
 @pytest.mark.parametrize("path", sorted(CHAPTERS.glob("*.md")), ids=lambda p: p.name)
