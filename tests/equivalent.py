@@ -1,0 +1,11 @@
+"""Mutants of the solutions that no check can reject, because they are right: with the reason."""
+
+REPLACED = "a value that stands where the result is replaced, or multiplied by 0, afterwards"
+
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "04.1": {
+        "optimal_discriminator: 1  ->  2": REPLACED,
+        "optimal_discriminator: 1  ->  0": REPLACED,
+    },
+    "04.2": {"jensen_shannon: 1  ->  2": REPLACED},
+}
