@@ -3,6 +3,11 @@
 REPLACED = "a value that stands where the result is replaced, or multiplied by 0, afterwards"
 
 EQUIVALENT: dict[str, dict[str, str]] = {
+    "01.5": {
+        "gradient_error: 1e-06  ->  5e-07": "half the step is as good",
+        "gradient_error: 10  ->  9": "the task says: ten directions or so",
+        "gradient_error: 10  ->  11": "the task says: ten directions or so",
+    },
     "04.1": {
         "optimal_discriminator: 1  ->  2": REPLACED,
         "optimal_discriminator: 1  ->  0": REPLACED,

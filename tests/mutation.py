@@ -24,6 +24,12 @@ SWAPS: dict[type, tuple[type, ...]] = {
 }
 
 
+def symmetric(function: ast.expr) -> bool:
+    """Whether its first two arguments may be exchanged."""
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return name in ("max", "min", "maximum", "minimum", "logaddexp")
+
+
 def changes(node: ast.AST) -> Iterator[ast.AST | None]:
     """What may stand in the place of a node; None if nothing."""
     match node:
@@ -65,7 +71,7 @@ def changes(node: ast.AST) -> Iterator[ast.AST | None]:
             yield orelse
         case ast.Call(ast.Attribute(value, "detach" | "copy"), []):
             yield value
-        case ast.Call(function, [first, second, *rest], keywords):
+        case ast.Call(function, [first, second, *rest], keywords) if not symmetric(function):
             yield ast.Call(function, [second, first, *rest], keywords)
 
 

@@ -381,11 +381,7 @@ LOSS_OF_D = Task(
             lambda r, f: softplus(-r).mean() + softplus(f.detach()).mean(),
         ),
         Idea(
-            "one mean over both batches together",
-            lambda r, f: (softplus(-r).sum() + softplus(f).sum()) * (1 / (r.size + f.size)),
-        ),
-        Idea(
-            "twice that mean over both batches together",
+            "one mean over both batches together, times 2",
             lambda r, f: (softplus(-r).sum() + softplus(f).sum()) * (2 / (r.size + f.size)),
         ),
         Idea(

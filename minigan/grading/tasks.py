@@ -330,7 +330,7 @@ def _kind(value: Any) -> str:
 def _numbers(value: Any) -> numpy.ndarray | None:
     """A result as an array of NumPy's own, or None: nothing of a stranger's type is called."""
     kind = type(value)
-    if kind in (bool, int, float) or issubclass(kind, (numpy.generic, numpy.ndarray)):
+    if kind in (bool, int, float, str) or issubclass(kind, (numpy.generic, numpy.ndarray)):
         array = numpy.array(value, subok=False)
     elif kind in (list, tuple) and all(_numbers(part) is not None for part in value):
         try:

@@ -158,7 +158,7 @@ def discriminator_loss(real_logits, fake_logits):
     return F.softplus(-real_logits).mean() + F.softplus(fake_logits.detach()).mean()
 
 
-@wrong("04.3", "value on batches of two sizes", "twice that mean over both batches together")
+@wrong("04.3", "value on batches of two sizes", "one mean over both batches together, times 2")
 def discriminator_loss(real_logits, fake_logits):
     both = F.concatenate([-real_logits, fake_logits])
     return 2 * F.softplus(both).mean()
