@@ -8,6 +8,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "gradient_error: 10  ->  9": "the task says: ten directions or so",
         "gradient_error: 10  ->  11": "the task says: ten directions or so",
     },
+    "03.3": {"col2im: 2  ->  3": "a larger canvas, which is cut to the same picture"},
     "04.1": {
         "optimal_discriminator: 1  ->  2": REPLACED,
         "optimal_discriminator: 1  ->  0": REPLACED,

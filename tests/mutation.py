@@ -89,6 +89,8 @@ def mutants(source: str) -> Iterator[tuple[str, str]]:
                 continue
             text = ast.unparse(ast.fix_missing_locations(changed))
             what = "(nothing)" if new is None else ast.unparse(ast.fix_missing_locations(new))
+            if text == ast.unparse(tree):  # the same thing twice, exchanged
+                continue
             yield f"{ast.unparse(original)}  ->  {what}", text
 
 
