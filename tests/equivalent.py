@@ -14,4 +14,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "optimal_discriminator: 1  ->  0": REPLACED,
     },
     "04.2": {"jensen_shannon: 1  ->  2": REPLACED},
+    "05.1": {
+        "to_uint8: np.clip(np.rint((images + 1) * 127.5), 0, 255)  ->  "
+        "np.clip(0, np.rint((images + 1) * 127.5), 255)": "the larger of 0 and x, either way round",
+    },
 }
