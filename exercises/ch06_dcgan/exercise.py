@@ -44,7 +44,7 @@ def dcgan_init(module, rng):
 
     >>> layer = mg.nn.Linear(100, 50)
     >>> dcgan_init(layer, np.random.default_rng(0))
-    >>> float(layer.weight.numpy().std().round(3)), float(abs(layer.bias.numpy()).max())
+    >>> round(float(layer.weight.numpy().std()), 3), float(abs(layer.bias.numpy()).max())
     (0.02, 0.0)
     """
     raise NotImplementedError
