@@ -18,4 +18,13 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "to_uint8: np.clip(np.rint((images + 1) * 127.5), 0, 255)  ->  "
         "np.clip(0, np.rint((images + 1) * 127.5), 255)": "the larger of 0 and x, either way round",
     },
+    "07.2": {
+        "smoothed_optimal_discriminator: 1  ->  2": REPLACED,
+        "smoothed_optimal_discriminator: 1  ->  0": REPLACED,
+    },
+    "07.3": {
+        "minibatch_stddev: (1, 2, 3)  ->  (2, 1, 3)": "a mean over the same axes",
+        "minibatch_stddev: (1, 2, 3)  ->  (1, 3, 2)": "a mean over the same axes",
+    },
+    "07.5": {"update_ema: True  ->  False": "the lists are of one length anyway"},
 }

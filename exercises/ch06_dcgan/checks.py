@@ -77,7 +77,7 @@ PLAN = Task(
         Check(
             "other layers that work",
             why="The plan follows from the formula of the size, not from doubling.",
-            cases=plan((1, 7, 4, 2, 0), (3, 27, 3, 3, 0), (5, 11, 3, 1, 0), (2, 18, 5, 3, 1)),
+            cases=plan((1, 10, 4, 2, 0), (3, 27, 3, 3, 0), (5, 11, 3, 1, 0), (2, 18, 5, 3, 1)),
         ),
         Check(
             "nothing to do",
