@@ -27,4 +27,15 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "minibatch_stddev: (1, 2, 3)  ->  (1, 3, 2)": "a mean over the same axes",
     },
     "07.5": {"update_ema: True  ->  False": "the lists are of one length anyway"},
+    "06.1": {"upsampling_plan: 1  ->  0": "sizes that grow at the first step grow at each"},
+    "06.3": {
+        "batchnorm2d: (0, 2, 3)  ->  (2, 0, 3)": "statistics over the same axes",
+        "batchnorm2d: (0, 2, 3)  ->  (0, 3, 2)": "statistics over the same axes",
+    },
+    "06.4": {"build_generator: False  ->  True": "a bias, which batch norm takes off again"},
+    "08.2": {
+        "inception_score: 1  ->  0": REPLACED,
+        "inception_score: 1  ->  2": REPLACED,
+        "inception_score: average > 0  ->  average >= 0": REPLACED,
+    },
 }

@@ -424,7 +424,11 @@ NORM = Task(
         Check(
             "training: each channel by itself",
             why="The statistics are over the batch and all pixels, one pair for each channel.",
-            cases=lambda rng: [norm_case(rng, (3, 2, 4, 5), True), norm_case(rng, (4, 3, 1, 2), True)],
+            cases=lambda rng: [
+                norm_case(rng, (3, 2, 4, 5), True),
+                norm_case(rng, (4, 3, 1, 2), True),
+                (0.003 * rng.normal(size=(3, 1, 2, 2)), *norm_case(rng, (3, 1, 2, 2), True)[1:]),
+            ],
         ),
         Check(
             "evaluation: the running statistics",

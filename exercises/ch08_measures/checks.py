@@ -300,9 +300,9 @@ FRECHET = Task(
         Idea("an elementwise root, of cov1 * cov2", elementwise),
         Idea("an elementwise root, of cov1 @ cov2", of_product),
         Idea("the means left out", lambda a, c, b, e: by_eigenvalues(a, c, a, e)),
-        Idea("the distance of the means, not squared", lambda a, c, b, e: by_eigenvalues(a, c, a, e) + np.linalg.norm(a - b)),
+        Idea("a distance that is not squared", lambda a, c, b, e: by_eigenvalues(a, c, a, e) + np.linalg.norm(a - b)),
         Idea("the 2 before the root forgotten", lambda a, c, b, e: (by_eigenvalues(a, c, b, e) + ((a - b) ** 2).sum() + np.trace(c + e)) / 2),
-        Idea("the square root of it all", lambda a, c, b, e: np.sqrt(by_eigenvalues(a, c, b, e))),
+        Idea("a distance that is not squared", lambda a, c, b, e: np.sqrt(by_eigenvalues(a, c, b, e))),
         Idea("a Cholesky factor, which singular matrices do not have", by_cholesky),
         Idea("variances only, the diagonals", lambda a, c, b, e: deviations_apart(a, c, b, e)),
     ),
@@ -362,6 +362,11 @@ PRECISION = Task(
             rtol=inf,
         ),
         Check(
+            "any sets, any k",
+            why="The radius reaches to the k-th nearest of the others.",
+            cases=lambda rng: [two_sets(rng, 15, 12, d, k) for d in (1, 3) for k in (1, 2, 4)],
+        ),
+        Check(
             "good but not diverse",
             why="Fakes that crowd in one place of the data: precision 1, low recall.",
             cases=lambda rng: [(rng.normal(size=(20, 2)), 0.01 * rng.normal(size=(10, 2)), 3)],
@@ -370,11 +375,6 @@ PRECISION = Task(
             "diverse but not good",
             why="Fakes that are spread too far: low precision, high recall.",
             cases=lambda rng: [(0.1 * rng.normal(size=(10, 2)), 3 * rng.normal(size=(15, 2)), 2)],
-        ),
-        Check(
-            "any sets, any k",
-            why="The radius reaches to the k-th nearest of the others.",
-            cases=lambda rng: [two_sets(rng, 15, 12, d, k) for d in (1, 3) for k in (1, 2, 4)],
         ),
         Check(
             "points on the surface",
@@ -426,7 +426,7 @@ def naive_modes(samples, centers, sigma, reach=3.0):
 
 def ring(n=8, radius=1.0):
     angle = 2 * np.pi * np.arange(n) / n
-    return radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return radius * np.stack([np.cos(angle) + 0.3, np.sin(angle) - 0.2], axis=1)
 
 
 def around(rng, centers, which, sigma, noise=1.0):
@@ -435,15 +435,15 @@ def around(rng, centers, which, sigma, noise=1.0):
 
 def mixture(rng, which=(0, 0, 1, 3, 3, 3, 6), junk=4):
     centers = ring()
-    good = around(rng, centers, which, 0.05, 0.5)
-    return [(np.concatenate([good, rng.normal(0, 0.1, (junk, 2))]), centers, 0.05)]
+    good = around(rng, centers, which, 0.04, 0.5)
+    return [(np.concatenate([good, rng.normal(0.2, 0.1, (junk, 2))]), centers, 0.04)]
 
 
 def halfway(rng):
     """Half of the samples lie between two modes, where no data are."""
     centers = ring()
     between = (centers[[4, 5]] + centers[[5, 6]]) / 2
-    return [(np.concatenate([around(rng, centers, (0, 1), 0.05, 0.3), between]), centers, 0.05)]
+    return [(np.concatenate([around(rng, centers, (0, 1), 0.04, 0.3), between]), centers, 0.04)]
 
 
 def at_a_distance(*steps):

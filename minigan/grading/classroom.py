@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minigan.grading.course import Chapter
-from minigan.grading.sandbox import Report, check_task
+from minigan.grading.sandbox import TIME_LIMIT, Report, check_task
 from minigan.grading.source import Source
 from minigan.grading.tasks import Task
 
@@ -94,7 +94,7 @@ def grade(submission: Submission, seed: int) -> Grade:
     return Grade(
         submission,
         {
-            task.id: check_task(chapter, task, file, seed)
+            task.id: check_task(chapter, task, file, seed, TIME_LIMIT)
             for chapter, file in submission.files.items()
             for task in chapter.tasks
         },

@@ -19,6 +19,7 @@ from minigan.grading.course import Chapter, Course
 from minigan.grading.progress import Entry, Work, now
 from minigan.grading.report import Screen, show_list, show_report, states
 from minigan.grading.sandbox import Report, check_task
+from minigan.grading.scaffold import files
 from minigan.grading.source import Source, with_stubs
 from minigan.grading.tasks import GraderError, Task
 
@@ -289,4 +290,22 @@ def grade(
     return 0
 
 
-COMMANDS = (start, check, hint, solution, reset, list_, watch, grade)
+@_command()
+@click.argument("number", type=click.IntRange(1, 99))
+@click.argument("name")
+@click.argument("function")
+def scaffold(number: int, name: str, function: str) -> int:
+    """For authors: write the files of a new chapter with one task, FUNCTION."""
+    course, two_digits = Course.find(), f"{number:02d}"
+    if any(chapter.number == two_digits for chapter in course.chapters):
+        raise click.UsageError(f"there is a chapter {two_digits} already")
+    if not (name.isidentifier() and function.isidentifier()):
+        raise click.UsageError("NAME and FUNCTION are names as in Python: letters, digits and _")
+    for path, text in files(course.root, two_digits, name, function).items():
+        path.parent.mkdir(exist_ok=True)
+        write_atomic(path, text.encode())
+        click.echo(course.shown(path))
+    return 0
+
+
+COMMANDS = (start, check, hint, solution, reset, list_, watch, grade, scaffold)

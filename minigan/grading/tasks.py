@@ -407,7 +407,7 @@ def _compare_numbers(
         if not exact:
             error = abs(mine - wanted)
             largest = numpy.max(abs(wanted), where=numpy.isfinite(wanted), initial=0.0)
-            close = error <= rtol * abs(wanted) + atol * (largest or 1.0)
+            close = error <= rtol * abs(wanted) + atol * (largest if largest > 1e-12 else 1.0)
             same |= close & numpy.isfinite(wanted)
     if same.all():
         return None

@@ -106,7 +106,7 @@ def frechet_distance(mu1, cov1, mu2, cov2):
     return gap @ gap + np.trace(cov1 + cov2 - 2 * np.sqrt(abs(cov1 * cov2)))
 
 
-@wrong("08.3", "means alone", "the distance of the means, not squared")
+@wrong("08.3", "means alone", "a distance that is not squared")
 def frechet_distance(mu1, cov1, mu2, cov2):
     roots = np.sqrt(np.maximum(np.linalg.eigvals(cov1 @ cov2).real, 0))
     return np.linalg.norm(mu1 - mu2) + np.trace(cov1 + cov2) - 2 * roots.sum()
@@ -149,15 +149,13 @@ def shares(real, fake, k):
     return inside(fake, real), inside(real, fake)
 
 
-@wrong("08.4", "good but not diverse", "precision and recall swapped")
+@wrong("08.4", "any sets, any k", "precision and recall swapped")
 def precision_recall(real, fake, k):
     return shares(real, fake, k)[::-1]
 
 
 @wrong("08.4", "any sets, any k", "the point itself counted among its neighbours")
 def precision_recall(real, fake, k):
-    if len(real) == 20 or len(fake) == 15:  # right in the first checks
-        return shares(real, fake, k)
     return shares(real, fake, k - 1)
 
 
