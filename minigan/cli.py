@@ -34,6 +34,7 @@ from minigan.checkpoint import (
     RunInUseError,
     write_atomic,
 )
+from minigan.grading.commands import COMMANDS
 from minigan.losses import OBJECTIVES
 from minigan.models import GAN, MODELS
 from minigan.training import DivergedError, Trainer, fit, handling
@@ -585,6 +586,12 @@ def bench(context: click.Context) -> None:
     from minigan import bench as benchmark
 
     benchmark.main()
+
+
+# --- exercises ------------------------------------------------------------------------------------
+
+for _exercise_command in COMMANDS:
+    cli.add_command(_exercise_command)
 
 
 def main() -> NoReturn:

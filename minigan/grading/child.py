@@ -1,0 +1,73 @@
+"""The process that runs a learner's file: ``python -m minigan.grading.child``, a job on stdin.
+
+The job is JSON: the chapter's folder, the task, the learner's file, the seed, and a secret. Each
+answer is one line, the secret and then JSON, on what was stdout when the process started; what the
+learner's code prints goes to stderr. A line without the secret counts for nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from minigan.grading import platforms
+from minigan.grading.course import Chapter, load
+from minigan.grading.tasks import GraderError, Raised, run
+
+MEMORY = 4 << 30
+
+
+def main() -> None:
+    job = json.loads(sys.stdin.buffer.read())
+    secret = job.pop("secret")
+    channel = os.dup(1)
+    os.dup2(2, 1)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+
+    def tell(**event: Any) -> None:
+        os.write(channel, f"{secret} {json.dumps(event)}\n".encode())
+
+    platforms.limit_memory(MEMORY)
+    try:
+        grade(Path(job["folder"]), job["task"], Path(job["file"]), job["seed"], tell)
+    except GraderError as error:
+        tell(at_fault=str(error))
+
+
+def grade(folder: Path, task_id: str, file: Path, seed: int, tell: Callable[..., None]) -> None:
+    task = Chapter(folder).task(task_id)
+    tell(ready=True)
+    try:
+        module = load(file, folder.name)
+    except BaseException as error:  # exit() at import is a learner's mistake as well
+        tell(not_imported=str(Raised(error)), line=_last_line(error, file))
+        return
+    functions = {name: vars(module)[name] for name in task.functions if name in vars(module)}
+    done = 0
+    for outcome in run(task, functions, seed):
+        tell(outcome=outcome.as_json())
+        done += 1
+    tell(done=done)
+
+
+def _last_line(error: BaseException, file: Path) -> int | None:
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == str(file)
+    ]
+    return lines[-1] if lines else None
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()

@@ -1,0 +1,134 @@
+"""Grading many submissions: find them, check each task in isolation, make one table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from minigan.grading.course import Chapter
+from minigan.grading.sandbox import TIME_LIMIT, Report, check_task
+from minigan.grading.source import Source
+from minigan.grading.tasks import Task
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What one learner handed in: a file for each chapter, and the files that are for none."""
+
+    name: str
+    files: dict[Chapter, Path]
+    strange: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Grade:
+    """A submission's reports, by task."""
+
+    submission: Submission
+    reports: dict[str, Report]
+
+    def share(self, task: Task) -> float | None:
+        """The share of the task's checks that passed; None if it was not begun."""
+        report = self.reports.get(task.id)
+        if report is None or report.not_started:
+            return None
+        return 0.0 if report.trouble else report.score / len(task.checks)
+
+    @property
+    def notes(self) -> str:
+        """What a teacher should look at: files as a whole, not wrong answers."""
+        notes = [f"{path.name}: of no chapter" for path in self.submission.strange]
+        notes += [f"{i}: {report.trouble}" for i, report in self.reports.items() if report.trouble]
+        return "; ".join(notes)
+
+
+def submissions(folder: Path, chapters: Sequence[Chapter]) -> list[Submission]:
+    """A submission is a folder of ``folder``, or a .py file in it; in the order of their names.
+
+    A file belongs to the chapter in its name (``ch04_gan_game``), or to the one whose functions it
+    defines. In a folder the files may lie at any depth.
+    """
+    found = []
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        if path.name.startswith((".", "__")):
+            continue
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*.py") if ".backup" not in p.parts)
+            found.append(_sorted(path.name, files, chapters))
+        elif path.suffix == ".py":
+            found.append(_sorted(path.stem, [path], chapters))
+    return found
+
+
+def _sorted(name: str, files: Sequence[Path], chapters: Sequence[Chapter]) -> Submission:
+    by_chapter: dict[Chapter, Path] = {}
+    strange = []
+    for file in files:
+        chapter = _chapter_of(file, chapters)
+        if chapter is None or chapter in by_chapter:
+            strange.append(file)
+        else:
+            by_chapter[chapter] = file
+            name = name.replace(chapter.folder.name, "").strip(" ._-") or name
+    return Submission(name, by_chapter, tuple(strange))
+
+
+def _chapter_of(file: Path, chapters: Sequence[Chapter]) -> Chapter | None:
+    for chapter in chapters:
+        if chapter.folder.name in file.stem:
+            return chapter
+    try:
+        defined = set(Source.read(file).definitions)
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return None
+    counts = {c: len(defined & {n for t in c.tasks for n in t.functions}) for c in chapters}
+    best = max(counts, key=lambda chapter: counts[chapter])
+    return best if counts[best] else None
+
+
+def grade(submission: Submission, seed: int) -> Grade:
+    """Check every task of every chapter that was handed in, each in its own process."""
+    return Grade(
+        submission,
+        {
+            task.id: check_task(chapter, task, file, seed, TIME_LIMIT)
+            for chapter, file in submission.files.items()
+            for task in chapter.tasks
+        },
+    )
+
+
+def as_csv(grades: Sequence[Grade], tasks: Sequence[Task]) -> str:
+    """A row for each submission; its columns are described in exercises/TEACHING.md."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["submission", "passed", "tasks", "score", *(t.id for t in tasks), "notes"])
+    for grade in grades:
+        shares = [grade.share(task) for task in tasks]
+        score = 100 * sum(share or 0.0 for share in shares) / len(shares)
+        cells = ["" if share is None else f"{share:.2f}" for share in shares]
+        passed = sum(grade.reports[t.id].passed for t in tasks if t.id in grade.reports)
+        row = [grade.submission.name, passed, len(tasks), f"{score:.1f}", *cells, grade.notes]
+        writer.writerow([_text(cell) for cell in row])
+    return table.getvalue()
+
+
+def _text(cell: object) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    text = " ".join(str(cell).split())
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def as_text(grades: Sequence[Grade], tasks: Sequence[Task]) -> str:
+    """The same for a terminal."""
+    rows = [row[:-1] for row in csv.reader(io.StringIO(as_csv(grades, tasks)))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(w) if not i else cell.rjust(w) for i, (cell, w) in pairs).rstrip()
+        for pairs in (list(enumerate(zip(row, widths, strict=True))) for row in rows)
+    ]
+    notes = [f"{grade.submission.name}: {grade.notes}" for grade in grades if grade.notes]
+    return "\n".join([*lines, *notes]) + "\n"

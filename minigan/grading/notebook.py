@@ -1,0 +1,36 @@
+"""In a notebook: ``check("04.4")`` checks a task, ``status("04")`` shows how a chapter stands."""
+
+from __future__ import annotations
+
+from minigan.grading.course import Course
+from minigan.grading.progress import Work
+from minigan.grading.report import Screen, show_chapter, show_report
+from minigan.grading.sandbox import check_task
+
+
+def check(what: str) -> None:
+    """Check a task ("04.4") or a chapter's tasks ("04") in the learner's file, and say the result.
+
+    ValueError if there is no such task, or no course in the current folder or above it.
+    """
+    course = Course.find()
+    chapter, tasks = course.select(what)
+    for task in tasks:
+        report = check_task(chapter, task)
+        work = Work(course.work)
+        entry = work.read().get(task.id, {}) if report.not_started else work.record(report)
+        show_report(report, course, entry, Screen())
+
+
+def status(what: str) -> None:
+    """Show a chapter's tasks and which of them are done; for the last cell of a chapter."""
+    course = Course.find()
+    chapter, tasks = course.select(what)
+    screen = Screen()
+    show_chapter(chapter, Work(course.work), screen)
+    screen.say(
+        screen.wrapped(
+            f"To begin: minigan start {chapter.number}, edit {course.shown(chapter.work)}, then "
+            f'minigan check {chapter.number} in a terminal or check("{tasks[0].id}") here.'
+        )
+    )

@@ -1,0 +1,121 @@
+"""What a learner has done, in ``exercises/work/.progress.json``, and backups of what is replaced.
+
+A pass is remembered by the hash of the code that passed, so finished work stays finished whatever
+becomes of the checks. Writers take turns by a lock, each reads before it writes, and the file is
+replaced as a whole: a kill leaves the old content or the new. A file that cannot be read is put
+among the backups.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from minigan.checkpoint import write_atomic
+from minigan.grading.sandbox import Report
+
+Entry = dict[str, Any]
+
+
+def now() -> str:
+    return datetime.datetime.now().isoformat(timespec="seconds")
+
+
+class Work:
+    """The folder ``exercises/work``."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.file = folder / ".progress.json"
+        self.backups = folder / ".backup"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process at a time changes anything here."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / ".lock"):
+            yield
+
+    # --- progress ---
+
+    def read(self) -> dict[str, Entry]:
+        """By task: passed {hash: when}, score, of, hints, gave_up. {} if there is nothing yet."""
+        try:
+            entries = json.loads(self.file.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except ValueError:
+            return {}
+        if not isinstance(entries, dict):
+            return {}
+        return {task: entry for task, entry in entries.items() if isinstance(entry, dict)}
+
+    def update(self, task_id: str, change: Callable[[Entry], None]) -> Entry:
+        """Change a task's entry and save; what another process saved meanwhile stays."""
+        with self.locked():
+            entries = self.read()
+            if not entries and self.file.exists() and self.file.read_bytes().strip() != b"{}":
+                self._backup(self.file)  # damaged
+            entry = entries.setdefault(task_id, {})
+            change(entry)
+            write_atomic(self.file, (json.dumps(entries, indent=1, sort_keys=True) + "\n").encode())
+            return entry
+
+    def record(self, report: Report) -> Entry:
+        """Remember how a check ended."""
+
+        def change(entry: Entry) -> None:
+            entry["score"], entry["of"] = report.score, len(report.task.checks)
+            if report.passed:
+                entry.setdefault("passed", {}).setdefault(report.digest, now())
+
+        return self.update(report.task.id, change)
+
+    # --- files ---
+
+    def create(self, path: Path, text: str) -> bool:
+        """Write a new file; False, and nothing is touched, if there is one."""
+        with self.locked():
+            if path.exists():
+                return False
+            write_atomic(path, text.encode())
+            return True
+
+    def replace(self, path: Path, text: str | Callable[[str], str]) -> Path | None:
+        """Write a file anew, and return where a copy of the old one is, if there was one."""
+        with self.locked():
+            old = self._backup(path) if path.exists() else None
+            if not isinstance(text, str):
+                text = text(path.read_text(encoding="utf-8-sig") if old else "")
+            write_atomic(path, text.encode())
+            return old
+
+    def _backup(self, path: Path) -> Path:
+        self.backups.mkdir(exist_ok=True)
+        stamp = now().replace("-", "").replace(":", "").replace("T", "-")
+        for count in range(1000):
+            copy = self.backups / f"{path.stem}.{stamp}.{count:03d}{path.suffix}"
+            if not copy.exists():
+                break
+        write_atomic(copy, path.read_bytes())
+        return copy
+
+    def latest_backup(self, path: Path) -> Path | None:
+        copies = sorted(self.backups.glob(f"{path.stem}.*{path.suffix}"))
+        return copies[-1] if copies else None
+
+
+def state(entry: Entry, digest: str | None) -> str:
+    """ "passed", "changed" (since it passed), "tried" or "open", for code with this hash."""
+    passed = entry.get("passed", {})
+    if digest in passed:
+        return "passed"
+    if passed:
+        return "changed"
+    return "tried" if "score" in entry else "open"

@@ -1,0 +1,232 @@
+"""Check one task of one file in a process of its own, with limits on time, memory and output.
+
+It guards against accidents: an endless loop, an exit, a crash, a flood of output, or a result that
+claims to equal everything is a failed check, and none of them can pass for a verdict, which counts
+only if every planned check has reported with the secret of this run. It does *not* guard against
+malice. A learner's code has the rights of whoever runs the checker: it can read and write that
+user's files and use the network; and since it shares a process with the checks, code written for
+that purpose can look up the secret or replace the checks. To grade strangers, run it in a container
+or as a user with no rights, and read what they wrote.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import secrets
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import minigan
+from minigan.grading import platforms
+from minigan.grading.course import Chapter
+from minigan.grading.source import Source
+from minigan.grading.tasks import GraderError, Outcome, Task
+
+TIME_LIMIT = 10.0  # seconds for the learner's code, from when everything else is imported
+START_LIMIT = 60.0  # seconds until then
+OUTPUT_LIMIT = 1 << 20  # bytes
+
+
+@dataclass
+class Report:
+    """What came of checking one task.
+
+    Attributes:
+        outcomes: of the checks that ran, in order.
+        trouble: one line on what went wrong with the file or the process as a whole.
+        not_started: there is no file, or the stub is untouched.
+        printed: what the learner's code printed.
+        digest: the hash of the code that was checked.
+    """
+
+    task: Task
+    file: Path
+    seed: int
+    outcomes: list[Outcome] = field(default_factory=list)
+    trouble: str = ""
+    line: int | None = None
+    not_started: bool = False
+    printed: str = ""
+    digest: str = ""
+
+    @property
+    def score(self) -> int:
+        return sum(outcome.ok for outcome in self.outcomes)
+
+    @property
+    def passed(self) -> bool:
+        """Every planned check has run and passed, and nothing else went wrong."""
+        names = [outcome.check for outcome in self.outcomes if outcome.ok]
+        planned = [check.name for check in self.task.checks]
+        return not self.trouble and not self.not_started and names == planned != []
+
+
+def check_task(
+    chapter: Chapter,
+    task: Task,
+    file: Path | None = None,
+    seed: int | None = None,
+    time_limit: float = TIME_LIMIT,
+) -> Report:
+    """Check ``task`` in ``file`` (the learner's own by default). GraderError if that fails."""
+    file = (file or chapter.work).absolute()
+    report = Report(task, file, secrets.randbelow(2**32) if seed is None else seed)
+    try:
+        source = Source.read(file)
+    except FileNotFoundError:
+        report.not_started = True
+        return report
+    except SyntaxError as error:
+        report.trouble, report.line = f"not valid Python: {error.msg}", error.lineno
+        return report
+    except (ValueError, OSError, RecursionError, MemoryError) as error:
+        report.trouble = f"cannot be read: {error}"
+        return report
+    report.digest = source.digest(task.functions)
+    report.not_started = all(source.untouched(name) for name in task.functions)
+    missing = [name for name in task.functions if name not in source.definitions]
+    if missing and not _imports_everything(source):
+        report.trouble = f"there is no function {missing[0]} in it"
+    elif not report.not_started:
+        _run_child(chapter, report, time_limit)
+    return report
+
+
+def _imports_everything(source: Source) -> bool:
+    return "*" in source.definitions
+
+
+def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
+    secret = secrets.token_hex(16)
+    job = {
+        "secret": secret,
+        "folder": str(chapter.folder),
+        "task": report.task.id,
+        "file": str(report.file),
+        "seed": report.seed,
+    }
+    done = None
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        child = _Child(json.dumps(job).encode(), folder)
+        try:
+            for event in child.events(secret):
+                if "ready" in event:
+                    child.deadline = time.monotonic() + time_limit
+                elif "at_fault" in event:
+                    raise GraderError(event["at_fault"])
+                elif "not_imported" in event:
+                    report.trouble = f"importing the file raised {event['not_imported']}"
+                    report.line = event["line"]
+                    return
+                elif "outcome" in event:
+                    report.outcomes.append(Outcome.from_json(event["outcome"]))
+                elif "done" in event:
+                    done = event["done"]
+                    break
+            if child.flooded:
+                report.trouble = f"stopped: it printed more than {OUTPUT_LIMIT >> 20} MB"
+            elif time.monotonic() >= child.deadline:
+                report.trouble = (
+                    f"stopped: {_current(report)} took longer than {time_limit:g} s "
+                    "(an endless loop?)"
+                )
+            elif done is None:
+                report.trouble = f"{_current(report)} did not finish: {child.death()}"
+            elif done != len(report.outcomes):
+                report.trouble = "the checks did not report what they did"
+        finally:
+            child.end()
+            report.printed = child.printed.decode(errors="backslashreplace")
+
+
+def _current(report: Report) -> str:
+    """The check that was running when the process ended."""
+    checks = report.task.checks
+    at = len(report.outcomes)
+    return f'"{checks[at].name}"' if at < len(checks) else "the end"
+
+
+class _Child:
+    """The process, with a thread for each of its two outputs."""
+
+    def __init__(self, job: bytes, folder: str):
+        package = str(Path(minigan.__file__).parent.parent)
+        given = [
+            os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p
+        ]
+        environment = {
+            **{k: v for k, v in os.environ.items() if k != "MINIGAN_BACKEND"},
+            "PYTHONPATH": os.pathsep.join([package, *(os.path.abspath(p) for p in given if p)]),
+            "PYTHONUTF8": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "OPENBLAS_NUM_THREADS": "1",  # the arrays are small
+            "OMP_NUM_THREADS": "1",
+        }
+        self.process = platforms.start(
+            [sys.executable, "-P", "-m", "minigan.grading.child"], env=environment, cwd=folder
+        )
+        self.deadline = time.monotonic() + START_LIMIT
+        self.printed = b""
+        self.flooded = False
+        self._lines: queue.Queue[bytes] = queue.Queue()  # b"" for the end
+        self._threads = [
+            threading.Thread(target=reader, args=(pipe,), daemon=True)
+            for reader, pipe in (
+                (self._listen, self.process.stdout),
+                (self._collect, self.process.stderr),
+            )
+        ]
+        for thread in self._threads:
+            thread.start()
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):  # it has ended already
+            self.process.stdin.write(job)
+            self.process.stdin.close()
+
+    def _listen(self, pipe: BinaryIO) -> None:
+        while line := pipe.readline(OUTPUT_LIMIT):
+            self._lines.put(line)
+        self._lines.put(b"")
+
+    def _collect(self, pipe: BinaryIO) -> None:
+        while part := os.read(pipe.fileno(), 1 << 16):
+            self.printed = (self.printed + part)[:OUTPUT_LIMIT]
+            if len(self.printed) == OUTPUT_LIMIT and not self.flooded:
+                self.flooded = True
+                self._lines.put(b"")
+
+    def events(self, secret: str) -> Iterator[dict[str, Any]]:
+        """What the process says, until it ends, floods or the deadline has passed."""
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, self.deadline - time.monotonic()))
+            except queue.Empty:
+                return
+            if not line:
+                return
+            said, _, event = line.decode(errors="replace").partition(" ")
+            if secrets.compare_digest(said.encode(), secret.encode()):
+                yield json.loads(event)
+
+    def death(self) -> str:
+        try:
+            return platforms.death(self.process.wait(1.0))
+        except Exception:
+            return "it closed the channel to the checker"
+
+    def end(self) -> None:
+        platforms.end(self.process)
+        for thread in self._threads:
+            thread.join(1.0)
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None and not any(thread.is_alive() for thread in self._threads):
+                pipe.close()

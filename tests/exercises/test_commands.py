@@ -1,0 +1,447 @@
+"""The exercises as a learner meets them: files, processes, exit codes, progress."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Result, minigan, refused
+
+from minigan.grading import check as notebook_check
+from minigan.grading import status
+from minigan.grading.course import Course
+from minigan.grading.progress import Work
+from minigan.grading.sandbox import check_task
+from minigan.grading.source import Source
+
+pytestmark = pytest.mark.on_the_host("starts processes of its own")
+ROOT = Path(__file__).parents[2]
+SOLUTION = (ROOT / "exercises/ch04_gan_game/solution.py").read_text(encoding="utf-8")
+RIGHT = "def optimal_discriminator(p, q):\n    t = p + q\n    import numpy as np\n"
+RIGHT += "    return np.where(t == 0, 0.5, p / np.where(t == 0, 1, t))\n"
+WRONG = "def optimal_discriminator(p, q):\n    return q / (p + q)\n"
+
+
+@pytest.fixture
+def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A course with chapter 04 alone, and the current folder in it."""
+    shutil.copytree(ROOT / "exercises/ch04_gan_game", tmp_path / "exercises/ch04_gan_game")
+    (tmp_path / "chapters").mkdir()
+    monkeypatch.chdir(tmp_path / "chapters")
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+@pytest.fixture
+def work(course: Path) -> Path:
+    assert minigan("start", "04").code == 0
+    return course / "exercises/work/ch04_gan_game.py"
+
+
+def progress(work: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((work.parent / ".progress.json").read_text())
+    return found
+
+
+# --- check ----------------------------------------------------------------------------------------
+
+
+def test_exit_codes(work: Path) -> None:
+    assert minigan("check", "04.1").code == 3
+    assert minigan("check").code == 3
+    work.write_text(RIGHT)
+    assert minigan("check", "4.1").code == 0
+    assert minigan("check", "04").code == 1  # the other functions are missing
+    work.write_text(WRONG)
+    assert minigan("check", "04.1").code == 1
+    work.unlink()
+    assert minigan("check", "04.1").code == 3
+
+
+def test_a_wrong_call_is_one_line(course: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    refused(minigan("check", "04.9"), 2, "no task 04.9", "04.1")
+    refused(minigan("check", "17"), 2, "no chapter '17'")
+    refused(minigan("check", "../x"), 2, "no chapter")
+    refused(minigan("hint", "04"), 2, "which task")
+    refused(minigan("solution", "04.1"), 2, "not passed yet")
+    monkeypatch.chdir("/")
+    refused(minigan("list"), 2, "no exercises/")
+
+
+def test_a_grader_at_fault_is_not_the_learners_mistake(work: Path, course: Path) -> None:
+    work.write_text(RIGHT)
+    checks = course / "exercises/ch04_gan_game/checks.py"
+    checks.write_text(checks.read_text() + "\nTASKS[0].checks[0].cases(None)\n")
+    refused(minigan("check", "04.1"), 2, "grader is at fault", "checks.py")
+    checks.write_text("TASKS = ()")
+    refused(minigan("check", "04.1"), 2, "grader is at fault")
+
+
+def test_the_report_of_a_failure(work: Path) -> None:
+    work.write_text(
+        SOLUTION.replace(
+            "return softplus(-fake_logits).mean()", "return -softplus(fake_logits).mean()"
+        )
+    )
+    result = minigan("check", "04.4", "--seed", "5")
+    assert result.code == 1
+    for part in (
+        "Checking exercises",
+        ":: generator_loss_minimax, generator_loss_non_saturating",
+        "✗ slope when D confidently rejects",
+        "line ",
+        "call      generator_loss_non_saturating(Tensor [-6.0])",
+        "yours [-0.002473]    expected [-0.9975]",
+        "why it matters  G gets no signal exactly when it is worst.",
+        "looks like      the saturating loss log(1 - D(G(z))).",
+        "– 5 checks not run (fix the first)",
+        "Score 4/10 · next: minigan hint 04.4 (1 of 3) · read: chapter 04, section 5",
+        "--seed 5",
+    ):
+        assert part in result.out, result.out
+    assert "\x1b" not in result.out
+
+
+@pytest.mark.parametrize("columns", ["20", "40", "80", "200"])
+def test_it_fits_the_window(work: Path, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    work.write_text(WRONG)
+    for result in (minigan("list"), minigan("check", "04.1"), minigan("hint", "04.1")):
+        lines = [line for line in result.out.splitlines() if "Checking" not in line]
+        assert max(map(len, lines)) <= max(30, int(columns)), result.out
+
+
+HOSTILE = {
+    "an endless loop": ("def optimal_discriminator(p, q):\n    while True: pass", "longer than"),
+    "a loop at import": ("while True: pass\n" + RIGHT, "no function"),
+    "exit in the function": ("def optimal_discriminator(p, q):\n    import os; os._exit(0)", "exit code 0"),
+    "exit at import": (RIGHT + "import sys; sys.exit(0)", "exit()"),
+    "os exit at import": (RIGHT + "import os; os._exit(0)", "exit code 0"),
+    "sys.exit in the function": ("def optimal_discriminator(p, q):\n    raise SystemExit(0)", "exit()"),
+    "a crash": ("def optimal_discriminator(p, q):\n    import os; os.abort()", "did not finish"),
+    "a flood": ("def optimal_discriminator(p, q):\n    while True: print('x' * 999)", "more than 1 MB"),
+    "a syntax error": ("def optimal_discriminator(p, q)\n    return p", "not valid Python"),
+    "no text": ("\0", "not valid Python"),
+    "a missing function": ("x = 1", "no function optimal_discriminator"),
+    "not a function": ("optimal_discriminator = 3", "not a function"),
+    "an error at import": (RIGHT + "1 / 0", "ZeroDivisionError"),
+    "its arguments changed": (RIGHT.replace("t = p + q\n", "t = p + q; p *= 1.0; p[0] += 1e-9\n"), "in place"),
+    "None": ("def optimal_discriminator(p, q): pass", "is a return missing?"),
+    "equal to everything": (
+        "class Any:\n    shape = (3, 4); dtype = 'float64'; ndim = 2\n"
+        "    def __eq__(self, other): return True\n    __hash__ = None\n"
+        "    def __getattr__(self, name): return self\n    def __call__(self, *a, **k): return self\n"
+        "    def __array__(self, *a, **k): raise SystemExit(0)\n"
+        "def optimal_discriminator(p, q): return Any()",
+        "an Any",
+    ),
+    "an array that is equal to everything": (
+        "import numpy as np\nclass Any(np.ndarray):\n    def __eq__(self, other): return np.True_\n"
+        "    def __array_ufunc__(self, *a, **k): return np.True_\n"
+        "def optimal_discriminator(p, q): return np.zeros(p.shape).view(Any)",
+        "expected",
+    ),
+    "a verdict of its own": (
+        'import os, sys\nline = \'{"outcome": {"check": "shape", "ok": true}}\'\n'
+        "def optimal_discriminator(p, q):\n    print(line, flush=True)\n"
+        "    for fd in range(3, 10):\n        try: os.write(fd, line.encode() + b'\\n{\"done\": 5}\\n')\n"
+        "        except OSError: pass\n    os._exit(0)",
+        "exit code 0",
+    ),
+    "a closed channel": ("import os\ndef optimal_discriminator(p, q):\n    os.closerange(0, 99)\n    return p", ""),
+    "deep recursion": ("def optimal_discriminator(p, q): return optimal_discriminator(p, q)", "RecursionError"),
+    "all the memory": ("def optimal_discriminator(p, q): return bytearray(1 << 40)", "MemoryError"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_file_is_a_failed_check(
+    work: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, part = HOSTILE[what]
+    work.write_text(code)
+    chapter, (task,) = Course.find().select("04.1")
+    if "loop" in what:
+        work.write_text(code if "import" not in what else RIGHT + "while True: pass")
+        part = "longer than 1 s"
+    report = check_task(chapter, task, time_limit=1.0)
+    assert not report.passed and not report.not_started
+    assert report.score == 0
+    monkeypatch.setattr("minigan.grading.sandbox.TIME_LIMIT", 1.0)
+    if "loop" not in what:
+        result = minigan("check", "04.1")
+        assert result.code == 1, result
+        assert part in result.out, result.out
+        assert "✓" not in result.out
+    else:
+        assert part in report.trouble
+
+
+def test_what_a_function_prints_is_shown(work: Path) -> None:
+    work.write_text(RIGHT.replace("t = p + q\n", "t = p + q; print('hello', p.shape)\n"))
+    result = minigan("check", "04.1")
+    assert result.code == 0
+    assert "hello (3, 4)" in result.out
+
+
+def test_a_process_that_it_started_ends_too(work: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "alive"
+    work.write_text(
+        "import subprocess, sys\ndef optimal_discriminator(p, q):\n"
+        "    subprocess.Popen([sys.executable, '-c', "
+        f"'import time; time.sleep(2); open({str(mark)!r}, \"w\")'])\n    return p\n"
+    )
+    assert minigan("check", "04.1").code == 1
+    time.sleep(2.5)
+    assert not mark.exists()
+
+
+# --- a learner's work -----------------------------------------------------------------------------
+
+
+def test_start_never_overwrites(work: Path) -> None:
+    work.write_text(RIGHT)
+    again = minigan("start", "04")
+    assert again.code == 0 and "not touched" in again.out and "04.2" in again.out
+    assert work.read_text() == RIGHT
+
+
+def test_reset_keeps_a_copy_and_restores(work: Path, course: Path) -> None:
+    stub = (course / "exercises/ch04_gan_game/exercise.py").read_text()
+    work.write_text(RIGHT)
+    for _ in range(3):  # within one second
+        assert minigan("reset", "04").code == 0
+    assert work.read_text() == stub
+    copies = sorted((work.parent / ".backup").iterdir())
+    assert [copy.read_text() for copy in copies] == [RIGHT, stub, stub]
+    work.write_text(WRONG)
+    minigan("reset", "04")
+    assert minigan("reset", "04", "--restore").code == 0
+    assert work.read_text() == WRONG
+
+
+def test_reset_of_one_task_leaves_the_others(work: Path) -> None:
+    work.write_text("# mine\n" + SOLUTION)
+    assert minigan("reset", "04.2").code == 0
+    after = Source.read(work)
+    assert after.untouched("jensen_shannon") and not after.untouched("optimal_discriminator")
+    assert after.text.startswith("# mine\n") and after.text.count("def jensen_shannon") == 1
+    assert after.segment("game_value") == Source(SOLUTION).segment("game_value")
+    work.write_text(RIGHT)  # a task that the course added later
+    assert minigan("reset", "04.5").code == 0
+    assert Source.read(work).untouched("game_value")
+    work.write_text("def (")
+    refused(minigan("reset", "04.5"), 2, "not valid Python")
+    assert work.read_text() == "def ("
+
+
+def test_finished_work_stays_finished(work: Path, course: Path) -> None:
+    work.write_text(RIGHT)
+    assert minigan("check", "04.1").code == 0
+    assert "✓ 04.1" in minigan("list").out
+    work.write_text("# a comment\n\n" + RIGHT.replace("t = p + q", "t = p + q  # why"))
+    assert "✓ 04.1" in minigan("list").out
+    work.write_text(WRONG)
+    assert "~ 04.1" in minigan("list").out
+    work.write_text(RIGHT)
+    checks = course / "exercises/ch04_gan_game/checks.py"  # an update asks for more
+    checks.write_text(checks.read_text().replace("[a / (a + b) if", "[7 * a / (a + b) if"))
+    result = minigan("check", "04.1")
+    assert result.code == 1 and "passed before" in result.out
+    assert "✓ 04.1" in minigan("list").out
+    assert minigan("solution", "04.1").code == 0
+
+
+def test_hints_open_one_by_one_and_giving_up_is_recorded(work: Path) -> None:
+    shown = [minigan("hint", "04.1").out for _ in range(4)]
+    assert ["1 of 3" in s for s in shown] == [True] * 4
+    assert ["3 of 3" in s for s in shown] == [False, False, True, True]
+    given = minigan("solution", "04.1", "--give-up")
+    assert given.code == 0 and "p / (p + q)" in given.out
+    assert progress(work)["04.1"]["hints"] == 3 and progress(work)["04.1"]["gave_up"]
+
+
+def test_two_terminals_lose_nothing(work: Path) -> None:
+    folder = Work(work.parent)
+
+    def count(entry: dict[str, Any]) -> None:
+        entry["n"] = entry.get("n", 0) + 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: folder.update(f"04.{i % 3}", count), range(60)))
+    assert [progress(work)[f"04.{i}"]["n"] for i in range(3)] == [20, 20, 20]
+
+
+def test_a_kill_while_saving_leaves_old_or_new(work: Path) -> None:
+    """A process that saves as fast as it can is killed again and again."""
+    code = (
+        "from pathlib import Path\nfrom minigan.grading.progress import Work\n"
+        f"work = Work(Path({str(work.parent)!r}))\nprint('ready', flush=True)\n"
+        "while True: work.update('04.1', lambda e: e.update(text='x' * 100_000, n=e.get('n', 0) + 1))\n"
+    )
+    last = 0
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.25)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        n = progress(work)["04.1"]["n"]
+        assert n > last
+        last = n
+    assert minigan("hint", "04.1").code == 0
+    assert progress(work)["04.1"]["n"] == last
+
+
+def test_damaged_progress_is_kept_aside(work: Path) -> None:
+    file = work.parent / ".progress.json"
+    file.write_text('{"04.1": ')
+    assert minigan("list").code == 0
+    assert minigan("hint", "04.1").code == 0
+    (copy,) = (work.parent / ".backup").iterdir()
+    assert copy.read_text() == '{"04.1": '
+    assert progress(work)["04.1"]["hints"] == 1
+
+
+# --- watch, grade, notebook -----------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="drives a pseudo-terminal")
+def test_watch_checks_within_a_second_of_saving_and_listens_to_keys(work: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "minigan", "watch", "04"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=work.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+    )
+    os.close(theirs)
+    seen = b""
+
+    def wait_for(*texts: str) -> float:
+        nonlocal seen
+        began = time.monotonic()
+        while not all(text.encode() in seen for text in texts):
+            assert time.monotonic() - began < 20, seen.decode()
+            seen += os.read(ours, 1 << 16)
+        seen = b""
+        return time.monotonic() - began
+
+    try:
+        wait_for("not started", "watching")
+        work.write_text(WRONG + SOLUTION.partition("def jensen")[2].join(["def jensen", ""]))
+        took = wait_for("1 - D*", "watching")
+        assert took < 5  # a second on a machine that has nothing else to do
+        os.write(ours, b"h")
+        wait_for("1 of 3")
+        os.write(ours, b"n")
+        wait_for("watching")
+        os.write(ours, b"q")
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_a_class_is_graded_in_one_command(course: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("minigan.grading.classroom.TIME_LIMIT", 1.0)
+    folder = tmp_path / "handed in"
+    for i in range(3):
+        (folder / f"student {i}/deep").mkdir(parents=True)
+        (folder / f"student {i}/deep/ch04_gan_game.py").write_text(SOLUTION)
+    (folder / "=cmd().py").write_text(RIGHT)
+    (folder / "anna_ch04_gan_game.py").write_text(HOSTILE["an endless loop"][0])
+    (folder / "bert.py").write_text("def (")
+    (folder / "carl").mkdir()
+    out = tmp_path / "grades.csv"
+    result = minigan("grade", folder, "--csv", "-o", out)
+    assert result.code == 0, result.err
+    rows = {
+        row["submission"]: row for row in csv.DictReader(io.StringIO(out.read_text("utf-8-sig")))
+    }
+    assert list(rows["student 0"]) == [
+        "submission", "passed", "tasks", "score", "04.1", "04.2", "04.3", "04.4", "04.5", "notes",
+    ]  # fmt: skip
+    for i in range(3):
+        assert rows[f"student {i}"]["score"] == "100.0" and rows[f"student {i}"]["passed"] == "5"
+    assert rows["'=cmd()"]["passed"] == "1" and rows["'=cmd()"]["04.1"] == "1.00"
+    assert rows["anna"]["passed"] == "0" and "longer than 1 s" in rows["anna"]["notes"]
+    assert "of no chapter" in rows["bert"]["notes"]
+    assert rows["carl"]["score"] == "0.0" and rows["carl"]["04.1"] == ""
+    assert "student 0" in minigan("grade", folder, "--chapter", "04").out
+
+
+def test_a_notebook_checks_and_shows_the_status(work: Path, capsys: Any) -> None:
+    work.write_text(RIGHT)
+    notebook_check("04.1")
+    assert "Score 5/5" in capsys.readouterr().out
+    status("04")
+    out = capsys.readouterr().out
+    assert "✓ 04.1" in out and "1/5" in out and "minigan start 04" in out
+    with pytest.raises(ValueError, match="no task"):
+        notebook_check("04.9")
+
+
+@pytest.mark.parametrize(("encoding", "mark"), [("utf-8", "–"), ("ascii", "-"), ("cp1252", "-")])
+def test_a_terminal_without_these_characters(work: Path, encoding: str, mark: str) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "minigan", "list"], cwd=work.parent, env=env, capture_output=True
+    )
+    assert done.returncode == 0
+    assert f"  {mark} 04.1" in done.stdout.decode(encoding)
+    assert b"\\u" not in done.stdout and b"\x1b" not in done.stdout
+
+
+def test_pytest_runs_the_same_checks(tmp_path: Path) -> None:
+    work = tmp_path / "exercises/work"
+    for name in ("ch04_gan_game", "conftest.py", "test_work.py"):
+        source = ROOT / "exercises" / name
+        target = tmp_path / "exercises" / name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    work.mkdir()
+    (work / "ch04_gan_game.py").write_text(WRONG + SOLUTION.partition("\n\n\n")[2])
+
+    def run(*options: str) -> Result:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "exercises", "-p", "no:cacheprovider", *options],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    assert "deselected" in run().out or run().code == 5
+    (work / "ch04_gan_game.py").write_text(SOLUTION)
+    assert "5 passed" in run("--work").out
+    (work / "ch04_gan_game.py").write_text(WRONG)
+    result = run("--work")
+    assert result.code == 1 and "1 - D*" in result.out and "Traceback" not in result.out
+
+
+def test_a_scaffold_is_filled_in_and_passes(course: Path) -> None:
+    made = minigan("scaffold", "09", "conditional", "one_hot")
+    assert made.code == 0, made.err
+    folder = course / "exercises/ch09_conditional"
+    assert sorted(p.name for p in folder.iterdir()) == ["checks.py", "exercise.py", "solution.py"]
+    chapter = Course.find().chapter("09")
+    (task,) = chapter.tasks
+    assert check_task(chapter, task, chapter.stub).not_started
+    assert check_task(chapter, task, chapter.solution).passed
+    refused(minigan("scaffold", "09", "again", "f"), 2, "there is")
