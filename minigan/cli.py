@@ -37,6 +37,7 @@ from minigan.checkpoint import (
 from minigan.grading.commands import COMMANDS
 from minigan.losses import OBJECTIVES
 from minigan.models import GAN, MODELS
+from minigan.options import PathName
 from minigan.training import DivergedError, Trainer, fit, handling
 
 #: What the system says of a path that cannot be: a mistake, where a full disk is a failure.
@@ -48,16 +49,6 @@ class FailedError(click.ClickException):
     """A run that failed, rather than a call that was wrong."""
 
     exit_code = 1
-
-
-class PathName(click.Path):
-    """A path, which "" is not: it would be the current directory."""
-
-    def __init__(self, **options: Any):
-        super().__init__(path_type=Path, **options)
-
-    def convert(self, value: Any, *where: Any) -> Any:
-        return super().convert(value, *where) if value != "" else self.fail("no name", *where)
 
 
 def _say(message: str) -> None:

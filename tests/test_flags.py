@@ -26,6 +26,7 @@ from minigan import bench, data, evaluation
 from minigan.backend import LIBRARIES
 from minigan.cli import DATA_NAMES, cli
 from minigan.data import mnist
+from minigan.grading.course import Course
 
 pytestmark = pytest.mark.on_the_host("looks at arguments, touches no array library")
 
@@ -43,7 +44,16 @@ RESTS: dict[str, list[dict[str, str]]] = {
     "data fetch": [{"name": "mnist"}],
     "evaluate": [{"run_path": "run", "n": "10"}],
     "bench": [{}],
+    "start": [{"what": "01"}],
+    "list": [{}],
+    "check": [{"what": "01.1"}],
+    "hint": [{"what": "01.1"}],
+    "grade": [{"folder": "learners", "numbers": "01", "as_csv": ""}],
 }
+
+
+COURSE = Course.find(Path(__file__).parent)
+NO_WORK = shutil.ignore_patterns("work", "__pycache__")
 
 
 def found_in(command: click.Command, name: str = "") -> Iterator[tuple[str, click.Parameter]]:
@@ -82,6 +92,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "file").touch()
     for name in ("empty", "picture.png", "folder/config.json"):
         (folder / name).mkdir(parents=True)
+    exercises = shutil.copytree(COURSE.root / "exercises", folder / "exercises", ignore=NO_WORK)
+    (folder / "learners").mkdir()
+    shutil.copy(exercises / "ch01_autograd" / "exercise.py", folder / "learners" / "ada.py")
     with contextlib.chdir(folder):
         assert minigan(*line("train", RESTS["train"][0], {"out": "run"})).code == 0
     return folder
@@ -117,9 +130,27 @@ def where(is_bad: Callable[[str], bool], *more: str) -> Nonsense:
     return (*filter(is_bad, ODD), *more), anything.filter(is_bad)
 
 
+def is_named(text: str) -> bool:
+    """Whether it is a chapter or a task of the exercises."""
+    try:
+        COURSE.select(text)
+    except ValueError:
+        return False
+    return True
+
+
 no_data = where(lambda t: t not in DATA_NAMES and (t == "" or Path(t) != Path()), "MNIST", "empty")
+no_task = where(lambda text: text != "" and not is_named(text), "99", "01.9", "1.1.1", "ch01")
+no_name = where(lambda text: not text.isidentifier())
 #: By command and parameter.
 OWN: dict[str, Nonsense] = {
+    **{f"{command} what": no_task for command in ("start", "check", "hint", "solution", "reset")},
+    **{f"{command} what": no_task for command in ("list", "watch")},
+    "grade numbers": no_task,
+    "grade folder": where(lambda text: text not in (".", "learners", "folder"), "empty"),
+    "grade out": (("", ".", "folder", "none/grades.csv", "file/x"), st.just("folder")),
+    "scaffold name": no_name,
+    "scaffold function": no_name,
     "train data_name": no_data,
     "data info name": no_data,
     "data verify name": no_data,
@@ -138,7 +169,8 @@ OWN: dict[str, Nonsense] = {
 }
 #: The least and the largest number for a data set of 12 and a picture.
 RANGES = {"epochs": (1, 10**9), "steps": (1, 10**9), "batch_size": (2, 12), "n": (1, 10_000),
-          "lr": (5e-324, sys.float_info.max), "seed": (0, float("inf"))}  # fmt: skip
+          "number": (1, 99), "lr": (5e-324, sys.float_info.max),
+          "seed": (0, float("inf"))}  # fmt: skip
 
 
 def nonsense(command: str, parameter: click.Parameter) -> Nonsense:
@@ -283,8 +315,11 @@ def test_without_nonsense_nothing_is_refused(tmp_path: Path, place: Path) -> Non
     with contextlib.chdir(shutil.copytree(place, tmp_path / "place")):
         for command, rests in RESTS.items():
             for rest in rests:
-                expected = 1 if command == "data fetch" else 0  # from a mirror that is none
-                assert minigan(*line(command, rest, {})).code == expected
+                expected = {
+                    "data fetch": 1,  # from a mirror that is none
+                    "check": 3,  # not started
+                }
+                assert minigan(*line(command, rest, {})).code == expected.get(command, 0)
 
 
 FAULTS: dict[str, Callable[[], Any]] = {

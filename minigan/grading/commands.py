@@ -22,6 +22,7 @@ from minigan.grading.sandbox import Report, check_task
 from minigan.grading.scaffold import files
 from minigan.grading.source import Source, with_stubs
 from minigan.grading.tasks import GraderError, Task
+from minigan.options import PathName
 
 PASSED, FAILED, AT_FAULT, NOT_STARTED = range(4)
 
@@ -258,10 +259,10 @@ def _stamp(path: Path) -> Any:
 
 
 @_command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=PathName(exists=True, file_okay=False))
 @click.option("--chapter", "numbers", multiple=True, help="Only this chapter; may be repeated.")
 @click.option("--csv", "as_csv", is_flag=True, help="A table for a spreadsheet, on stdout.")
-@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Into a file.")
+@click.option("-o", "--out", type=PathName(dir_okay=False), help="Into a file.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="The same inputs for everybody.")
 def grade(
     folder: Path, numbers: tuple[str, ...], as_csv: bool, out: Path | None, seed: int | None
@@ -272,6 +273,8 @@ def grade(
     found = classroom.submissions(folder, chapters)
     if not found:
         raise click.UsageError(f"{folder}: no submissions, neither folders nor .py files")
+    if out and not out.absolute().parent.is_dir():
+        raise click.UsageError(f"-o {out}: there is no folder {out.parent}")
     seed = secrets.randbelow(2**32) if seed is None else seed
     click.echo(f"seed {seed}", err=True)
     grades = []

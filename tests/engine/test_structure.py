@@ -25,7 +25,7 @@ LAYERS = [
     ["losses", "optim"],
     ["data", "data.*", "models", "models.*", "metrics", "metrics.*", "checkpoint"],
     ["training", "plotting", "evaluation"],
-    ["cli", "bench", "results", "grading", "grading.*"],
+    ["cli", "options", "bench", "results", "grading", "grading.*"],
 ]
 EXEMPT = ("__init__", "__main__")
 STRANGERS = ({"training", "plotting"},)  # one layer, but neither may import the other
