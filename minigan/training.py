@@ -3,7 +3,8 @@
     D's step:   minimise L_D(D(x), D(G(z)))  over D, with G held fixed
     G's step:   minimise L_G(D(G(z)))        over G, with D held fixed
 
-(Goodfellow et al. 2014, algorithm 1, with one D step per G step; the losses are an Objective.)
+(Goodfellow et al. 2014, algorithm 1, with one D step per G step; the losses are an Objective.) A
+model may ask for both at once instead.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ __all__ = [
     "generator_step",
     "handling",
     "progress",
+    "simultaneous_step",
 ]
 
 #: Steps between two rows of history.csv; between them nothing is fetched from the device.
@@ -103,12 +105,7 @@ def discriminator_step(
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    with no_grad():
-        return {
-            "d_loss": loss.detach(),
-            "d_real": sigmoid(real_logits).mean(),
-            "d_fake": sigmoid(fake_logits).mean(),
-        }
+    return _answers(loss, real_logits, fake_logits)
 
 
 def generator_step(
@@ -126,6 +123,40 @@ def generator_step(
     loss.backward(inputs=optimizer.params)  # through D, but D's own gradients are not computed
     optimizer.step()
     return {"g_loss": loss.detach()}
+
+
+def simultaneous_step(
+    generator: Module,
+    discriminator: Module,
+    objective: Objective,
+    optimizers: Mapping[str, Optimizer],
+    real: Tensor,
+    z: Tensor,
+) -> dict[str, Tensor]:
+    """One step of both players at once, each against the other as it was before the step."""
+    fake = generator(z)
+    real_logits = discriminator(real)
+    fake_logits = discriminator(fake.detach())
+    d_loss = objective.discriminator(real_logits, fake_logits)
+    g_loss = objective.generator(discriminator(fake))
+
+    for optimizer in optimizers.values():
+        optimizer.zero_grad()
+    d_loss.backward()
+    g_loss.backward(inputs=optimizers["generator"].params)
+    for optimizer in optimizers.values():
+        optimizer.step()
+    return _answers(d_loss, real_logits, fake_logits) | {"g_loss": g_loss.detach()}
+
+
+def _answers(d_loss: Tensor, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
+    """What history.csv says of D: its loss, and its mean answers σ(D) on data and on samples."""
+    with no_grad():
+        return {
+            "d_loss": d_loss.detach(),
+            "d_real": sigmoid(real_logits).mean(),
+            "d_fake": sigmoid(fake_logits).mean(),
+        }
 
 
 # --- The loop -------------------------------------------------------------------------------------
@@ -201,16 +232,18 @@ class Trainer:
         return Tensor(backend.asarray(to_tanh_range(self.images[chosen])[:, None]))
 
     def step(self) -> dict[str, Tensor]:
-        """D's step, then G's, each with fresh latents; 0-d Tensors, still on the device."""
+        """D's step, then G's with fresh latents, or both at once; 0-d Tensors, on the device."""
         model, z = self.model, self.model.latents
         players = (model.generator, model.discriminator, self.objective)
         done = self.steps_done
         model.schedule(self.optimizers, self.lr, done, done / self.steps_per_epoch)
         real = self.next_batch()
-        measured = discriminator_step(
-            *players, self.optimizers["discriminator"], real, z(self.batch_size)
-        )
-        measured |= generator_step(*players, self.optimizers["generator"], z(self.batch_size))
+        d, g = self.optimizers["discriminator"], self.optimizers["generator"]
+        if model.simultaneous:
+            measured = simultaneous_step(*players, self.optimizers, real, z(self.batch_size))
+        else:
+            measured = discriminator_step(*players, d, real, z(self.batch_size))
+            measured |= generator_step(*players, g, z(self.batch_size))
         self.steps_done += 1
         self._finite.watch(self.steps_done, {"the batch of data": real, **self._results(measured)})
         return measured

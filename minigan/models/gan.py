@@ -52,6 +52,8 @@ class GAN:
     name: ClassVar[str]
     defaults: ClassVar[dict[str, Any]] = {"epochs": 20, "batch_size": 128, "lr": 2e-4}
 
+    #: Whether both players move at once, each against the other as it was, and not D first.
+    simultaneous: ClassVar[bool] = False
     #: Whether the last sixth of the images (10,000 of MNIST's) is kept from training.
     holds_out: ClassVar[bool] = False
 

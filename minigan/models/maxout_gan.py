@@ -54,12 +54,14 @@ class MaxoutGAN(GAN):
     """Generator 100 → 1200 → 1200 → 784, discriminator 784 → 240·5 → 240·5 → 1.
 
     Gradient descent with momentum and a falling rate, dropout on all that D sees, and the last
-    sixth of the images kept from training, to choose the width of the Parzen window. The authors
-    update both players at once and halve D's loss; here they take turns, and D's rate is halved.
+    sixth of the images kept from training, to choose the width of the Parzen window. Both players
+    move at once: with D first, D soon rejects all samples, which become one and the same. The
+    authors halve D's loss; here its rate is.
     """
 
     name = "maxout"
-    defaults: ClassVar[dict[str, Any]] = {"epochs": 100, "batch_size": 100, "lr": 0.1}
+    defaults: ClassVar[dict[str, Any]] = {"epochs": 40, "batch_size": 100, "lr": 0.1}
+    simultaneous = True
     holds_out = True
 
     def __init__(self, latent_dim: int = 100):
