@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -268,10 +269,11 @@ def panels(columns: int = 1, rows: int = 1, height: float = 3.0) -> tuple[Figure
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Display a figure in a notebook with ``alt``, the words for who does not see it.
+    """Display a figure in a notebook and, below it, ``alt``: words for who does not see it.
 
-    The words go where nbconvert looks for them, the metadata of the PNG, and stand beside it as
-    its plain-text form. The PNG has 256 colours, which keeps notebooks small.
+    Few programs read alt text of a picture in an output out (of nbconvert's templates "classic",
+    and neither JupyterLab 4.6 nor nbconvert's default), so it is printed as well, which all show.
+    The PNG has 256 colours, which keeps notebooks small.
     """
     from IPython.display import display
 
@@ -284,6 +286,7 @@ def show(figure: Figure, alt: str) -> None:
         metadata={"image/png": {"alt": alt, "width": 800}},
         raw=True,
     )
+    print(textwrap.fill(f"Figure: {alt}", 100))
 
 
 def draw_graph(

@@ -247,7 +247,9 @@ def test_graphs_that_cannot_be_drawn() -> None:
         plotting.draw_graph(axes, y, {}, slopes=True)
 
 
-def test_a_shown_figure_has_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shown_figure_has_its_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     shown: list[Any] = []
     monkeypatch.setattr("IPython.display.display", lambda *a, **k: shown.append((*a, k)))
     figure, axes = plotting.panels(2, height=2.5)
@@ -258,6 +260,7 @@ def test_a_shown_figure_has_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
         assert image.format == "PNG" and image.size == (1040, 325)
         assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
     assert data["text/plain"] == "a rising line" and options["raw"]
+    assert capsys.readouterr().out == "Figure: a rising line\n"
     assert options["metadata"] == {"image/png": {"alt": "a rising line", "width": 800}}
 
 
