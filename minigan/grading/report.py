@@ -130,7 +130,8 @@ def show_report(report: Report, course: Course, entry: Mapping[str, Any], screen
         bold=True,
     )
     if report.outcomes:
-        say(f"(the same inputs again: minigan check {task.id} --seed {report.seed})")
+        again = f"(the same inputs again: minigan check {task.id} --seed {report.seed})"
+        say(screen.wrapped(again))
 
 
 def show_printed(report: Report, screen: Screen, lines: int = 12) -> None:

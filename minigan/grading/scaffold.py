@@ -94,7 +94,7 @@ TASKS = (
 )
 '''
 
-VARIANTS = '''"""Chapter {number}: other answers. Three wrong ones at least for each task, and a right one."""
+VARIANTS = '''"""Chapter {number}: other answers."""
 
 import numpy as np
 from variant import right, wrong
