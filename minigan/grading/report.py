@@ -113,7 +113,8 @@ def show_report(report: Report, course: Course, entry: Mapping[str, Any], screen
         say(screen.wrapped(f"{report.trouble}{place}", "  ", "✗ "), "red")
     left = len(task.checks) - len(report.outcomes)
     if left and report.outcomes:
-        say(f"  – {left} check{'s' * (left > 1)} not run (fix the first)")
+        rest = f"{left} check{'s' * (left > 1)} not run (fix the first)"
+        say(screen.wrapped(rest, "  ", "– "))
     show_printed(report, screen)
     score = f"Score {report.score}/{len(task.checks)}"
     if report.passed:
