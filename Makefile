@@ -6,7 +6,7 @@ PIP := .venv/bin/pip install --quiet --disable-pip-version-check
 # Two workers with one BLAS thread each: more of either would only take turns.
 TEST := OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -q -n 2
 
-.PHONY: demo test test-fast test-all lint bench results chapters clean
+.PHONY: demo test test-fast test-all lint bench results chapters course clean
 
 demo: .venv/installed  ## train on real digits, end with a picture
 	.venv/bin/minigan train mlp --data mnist-mini --epochs 60 --out runs/demo-$$(date +%Y%m%d-%H%M%S)
@@ -33,6 +33,11 @@ bench: .venv/oracle  ## this machine's table
 
 chapters: .venv/dev  ## execute CHAPTERS in full and write their outputs into them
 	OPENBLAS_NUM_THREADS=2 .venv/bin/python tests/chapters/notebook.py $(CHAPTERS)
+
+course:  ## a copy of the last commit without the exercises' solutions
+	mkdir -p dist
+	git archive --prefix=minigan/ -o dist/minigan-course.zip HEAD . \
+		':(exclude)exercises/*/solution.py' ':(exclude)tests/exercises' ':(exclude)tests/equivalent.py'
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

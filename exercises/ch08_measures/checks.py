@@ -304,7 +304,6 @@ FRECHET = Task(
         Idea("the 2 before the root forgotten", lambda a, c, b, e: (by_eigenvalues(a, c, b, e) + ((a - b) ** 2).sum() + np.trace(c + e)) / 2),
         Idea("a distance that is not squared", lambda a, c, b, e: np.sqrt(by_eigenvalues(a, c, b, e))),
         Idea("a Cholesky factor, which singular matrices do not have", by_cholesky),
-        Idea("variances only, the diagonals", lambda a, c, b, e: deviations_apart(a, c, b, e)),
     ),
 )  # fmt: skip
 

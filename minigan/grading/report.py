@@ -113,7 +113,8 @@ def show_report(report: Report, course: Course, entry: Mapping[str, Any], screen
         say(screen.wrapped(f"{report.trouble}{place}", "  ", "✗ "), "red")
     left = len(task.checks) - len(report.outcomes)
     if left and report.outcomes:
-        say(f"  – {left} check{'s' * (left > 1)} not run (fix the first)")
+        rest = f"{left} check{'s' * (left > 1)} not run (fix the first)"
+        say(screen.wrapped(rest, "  ", "– "))
     show_printed(report, screen)
     score = f"Score {report.score}/{len(task.checks)}"
     if report.passed:
@@ -130,7 +131,8 @@ def show_report(report: Report, course: Course, entry: Mapping[str, Any], screen
         bold=True,
     )
     if report.outcomes:
-        say(f"(the same inputs again: minigan check {task.id} --seed {report.seed})")
+        again = f"(the same inputs again: minigan check {task.id} --seed {report.seed})"
+        say(screen.wrapped(again))
 
 
 def show_printed(report: Report, screen: Screen, lines: int = 12) -> None:

@@ -94,7 +94,7 @@ TASKS = (
 )
 '''
 
-VARIANTS = '''"""Chapter {number}: for each task three wrong answers or more, and a right one."""
+VARIANTS = '''"""Chapter {number}: other answers."""
 
 import numpy as np
 from variant import right, wrong

