@@ -19,7 +19,14 @@ from minigan.checkpoint import Run, load_tensors, save_tensors
 from minigan.losses import Objective, minimax, non_saturating
 from minigan.models import GAN
 from minigan.optim import SGD, Adam, Optimizer
-from minigan.training import DivergedError, Trainer, discriminator_step, fit, generator_step
+from minigan.training import (
+    DivergedError,
+    Trainer,
+    discriminator_step,
+    fit,
+    generator_step,
+    simultaneous_step,
+)
 
 nn = mg.nn
 
@@ -162,6 +169,46 @@ def test_a_planted_discriminator_step_without_no_grad_is_caught(setup: Setup) ->
 
     with pytest.raises(AssertionError, match="gradient was replaced"):
         assert_moves_only(d, g, wrong)
+
+
+@pytest.mark.parametrize("objective", [minimax, non_saturating], ids=repr)
+def test_a_simultaneous_step_is_both_against_the_other_as_it_was(objective: Objective) -> None:
+    def after(step: Callable[..., Any]) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        mg.manual_seed(1)
+        gan = Small()
+        for layer in gan.discriminator:
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0  # else the masks would differ
+        step(gan.generator, gan.discriminator, gan.optimizers(1e-2), gan.latents(BATCH))
+        return parameters(gan.generator), parameters(gan.discriminator)
+
+    def in_turns(g: Any, d: Any, by: dict[str, Optimizer], z: mg.Tensor) -> None:
+        discriminator_step(g, d, objective, by["discriminator"], real, z)
+        generator_step(g, d, objective, by["generator"], z)
+
+    real = mg.tensor(np.random.default_rng(0).uniform(-1, 1, (BATCH, 1, 28, 28)).astype("float32"))
+    both = after(lambda g, d, by, z: simultaneous_step(g, d, objective, by, real, z))
+    only_g = after(lambda g, d, by, z: generator_step(g, d, objective, by["generator"], z))
+    only_d = after(
+        lambda g, d, by, z: discriminator_step(g, d, objective, by["discriminator"], real, z)
+    )
+    assert both == (only_g[0], only_d[1])
+    assert after(in_turns)[0] != both[0]
+
+
+def test_a_model_may_ask_for_both_at_once() -> None:
+    class AtOnce(Small):
+        simultaneous = True
+
+    def rows(kind: type[Small]) -> list[dict[str, float]]:
+        mg.manual_seed(0)
+        one = Trainer(kind(), IMAGES, non_saturating, batch_size=BATCH, lr=1e-3)
+        return [one.fetch(one.step()) for _ in range(2)]
+
+    at_once, in_turns = rows(AtOnce), rows(Small)
+    assert list(at_once[0]) == list(in_turns[0])
+    assert at_once[0]["d_loss"] == in_turns[0]["d_loss"]  # of the same first batches
+    assert at_once[0]["g_loss"] != in_turns[0]["g_loss"]
 
 
 def test_both_players_are_in_training_mode_in_both_steps(setup: Setup) -> None:
