@@ -31,6 +31,7 @@ def status(what: str) -> None:
     screen.say(
         screen.wrapped(
             f"To begin: minigan start {chapter.number}, edit {course.shown(chapter.work)}, then "
-            f'minigan check {chapter.number} in a terminal or check("{tasks[0].id}") here.'
+            f"minigan check {chapter.number} in a terminal or, here, "
+            f'from minigan.grading import check; check("{tasks[0].id}").'
         )
     )

@@ -28,6 +28,8 @@ def test_committed(path: Path) -> None:
 def test_runs_fast(path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "chapters"
     shutil.copytree(CHAPTERS, folder)
+    exercises = CHAPTERS.parent / "exercises"  # of which the chapters show the status
+    shutil.copytree(exercises, tmp_path / "exercises", ignore=shutil.ignore_patterns("work"))
     done = nb.execute(nbformat.read(path, as_version=4), folder, fast=True)
     assert nb.output_problems(nb.normalise(done)) == []
 
@@ -112,6 +114,7 @@ PLANTED: list[tuple[str, Callable[[Any], Any]]] = [
     ("stderr", prints("UserWarning: careful\n", "stderr")),
     ("prints an address", prints("<object at 0x7f3a9c01>\n")),
     ("prints a path", prints("saved to /home/ada/x\n")),
+    ("prints a learner's progress", prints("01  Autograd  1/5\n  ✓ 01.1  unbroadcast\n")),
     ("prints a timing", prints("took 3.2 seconds\n")),
     ("ValueError", lambda n: n["cells"][2]["outputs"].append(
         {"output_type": "error", "ename": "ValueError", "evalue": "", "traceback": []})),
