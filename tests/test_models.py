@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import minigan as mg
-from minigan.models import DCGAN, GAN, MLPGAN, MODELS, HalfDCGAN, MaxoutGAN
+from minigan.models import DCGAN, GAN, MLPGAN, MODELS, HalfDCGAN, MaxoutGAN, pretrained, shipped
 from minigan.models.gan import to_pixels, to_tanh_range
 from minigan.models.maxout_gan import Maxout
 from minigan.models.mixture_gan import MixtureGAN
@@ -342,6 +343,43 @@ def test_dcgan_starts_as_its_authors_did() -> None:
             assert abs(values.mean() - mean) < 5 * 0.02 / np.sqrt(values.size)
             assert abs(values.std() / 0.02 - 1) < 5 / np.sqrt(2 * values.size)
     assert seen == {"matrix": 6, "scale": 3, "bias": 6}
+
+
+# --- The generator that comes with the package ----------------------------------------------------
+
+
+def surest_and_rarest(gan: GAN) -> tuple[float, float]:
+    """Of 500 samples, the share that the classifier is 90% sure of, and that of the rarest digit.
+
+    Both, because it may also be sure of what is no digit, but then hardly of ten different ones.
+    """
+    answers = mg.metrics.classify(gan.sample(500, seed=1))
+    counts = np.bincount(answers.argmax(axis=1), minlength=10)
+    return float((answers.max(axis=1) > 0.9).mean()), float(counts.min() / 500)
+
+
+def test_the_shipped_generator_draws_digits() -> None:
+    sure, rarest = surest_and_rarest(pretrained())
+    assert sure > 0.6 and rarest > 0.03
+    mg.manual_seed(0)
+    assert surest_and_rarest(HalfDCGAN())[1] == 0  # the comparison can fail
+
+
+def test_the_shipped_generator_is_small_and_leaves_the_streams_alone() -> None:
+    assert shipped.WEIGHTS.stat().st_size < 1_000_000
+    before = mg.backend.rng_state()
+    gan = pretrained()
+    assert mg.backend.rng_state() == before
+    assert {value.dtype for value in gan.generator.state_dict().values()} == {np.dtype("float32")}
+
+
+def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    altered = bytearray(shipped.WEIGHTS.read_bytes())
+    altered[-1] ^= 1
+    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path / "altered.safetensors")
+    shipped.WEIGHTS.write_bytes(altered)
+    with pytest.raises(RuntimeError, match="altered.safetensors: its SHA-256 is .* install"):
+        pretrained()
 
 
 # --- Pixels ---------------------------------------------------------------------------------------
