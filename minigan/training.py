@@ -428,6 +428,8 @@ class _LogLines(plain_tqdm):  # type: ignore[misc]
 
 def progress(total: int, initial: int = 0) -> Any:
     """A progress bar in steps, with rate and time left: on a terminal, in a notebook, in a log."""
-    if sys.stderr.isatty() or "ipykernel" in sys.modules:
+    ipython = sys.modules.get("IPython")
+    in_a_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    if sys.stderr.isatty() or in_a_notebook:
         return auto_tqdm(total=total, initial=initial, unit="step", dynamic_ncols=True)
     return _LogLines(total=total, initial=initial, unit="step")

@@ -5,9 +5,11 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -805,6 +807,13 @@ def test_fit_runs_in_a_thread_too(handlers: dict[int, Any]) -> None:
 
 # --- Progress -------------------------------------------------------------------------------------
 
+
+class Notebook:
+    """What IPython's get_ipython() gives in a notebook, as far as anybody asks."""
+
+    kernel = None
+
+
 LINE = re.compile(
     r"^ *(\d+)%\|.*\| (\d+)/10 \[\d\d:\d\d<(\d\d:\d\d|\?), +(\?|[\d.]+)(step/s|s/step)(, .*)?\]$"
 )
@@ -825,6 +834,19 @@ def test_progress_in_a_log_is_whole_lines(capsys: pytest.CaptureFixture[str]) ->
     assert len(counts) > 3
     middle = next(m for m in matches if m and m[2] == "5")
     assert middle[3] != "?" and middle[4] != "?"  # rate and time left
+
+
+def test_progress_is_a_bar_in_a_notebook_and_not_where_its_modules_are_imported(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for shell, in_a_notebook in ((None, False), (object(), False), (Notebook(), True)):
+        ipython = SimpleNamespace(get_ipython=lambda shell=shell: shell)
+        monkeypatch.setitem(sys.modules, "IPython", ipython)
+        monkeypatch.setattr(training, "auto_tqdm", training.plain_tqdm)  # which needs no widgets
+        monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())  # who only imports it...
+        with training.progress(10) as bar:
+            bar.update()
+        assert ("\r" in capsys.readouterr().err) == in_a_notebook
 
 
 def test_progress_in_a_log_is_rare(capsys: pytest.CaptureFixture[str]) -> None:
