@@ -36,6 +36,7 @@ __all__ = [
     "ForeignFileError",
     "Run",
     "RunInUseError",
+    "load_pinned",
     "load_tensors",
     "save_tensors",
     "write_atomic",
@@ -148,6 +149,17 @@ def load_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
     if _digest(tensors, info) != expected:
         raise DamagedFileError(f"{path}: the content does not match its SHA-256; the file changed")
     return tensors, info
+
+
+def load_pinned(path: Path, sha256: str) -> Arrays:
+    """The tensors of a file of the package's own; RuntimeError unless its bytes have that hash."""
+    content = path.read_bytes()
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise RuntimeError(
+            f"{path}: its SHA-256 is {found}, expected {sha256}; install minigan again"
+        )
+    tensors: Arrays = safetensors.numpy.load(content)
+    return tensors
 
 
 def _check_empty(path: Path) -> None:

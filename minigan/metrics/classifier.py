@@ -6,15 +6,14 @@ What `train_classifier` made of the 60,000 training digits lies beside this file
 SHA-256: another network is another measure. :func:`features` are its 64 units.
 """
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
 
 from minigan import backend, nn
 from minigan.autograd import Tensor, no_grad
+from minigan.checkpoint import load_pinned
 from minigan.functional import softmax
 
 Bytes = NDArray[np.uint8]
@@ -97,13 +96,9 @@ def look(images: Bytes) -> tuple[Floats32, Floats32]:
 
 def _trained() -> nn.Sequential:
     """The classifier with its weights, on the backend in use."""
-    content = WEIGHTS.read_bytes()
-    if (found := hashlib.sha256(content).hexdigest()) != SHA256:
-        raise RuntimeError(
-            f"{WEIGHTS}: its SHA-256 is {found}, expected {SHA256}; install minigan again"
-        )
+    weights = load_pinned(WEIGHTS, SHA256)
     before = backend.rng_state()
     classifier = network()
     backend.set_rng_state(before)  # measuring draws nothing from a run's streams
-    classifier.load_state_dict(safetensors.numpy.load(content))
+    classifier.load_state_dict(weights)
     return classifier

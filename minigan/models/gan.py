@@ -52,6 +52,8 @@ class GAN:
     name: ClassVar[str]
     defaults: ClassVar[dict[str, Any]] = {"epochs": 20, "batch_size": 128, "lr": 2e-4}
 
+    #: Of both players' Adam: its β₁ and β₂ (Radford et al. 2016, section 4).
+    betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
     #: Whether both players move at once, each against the other as it was, and not D first.
     simultaneous: ClassVar[bool] = False
     #: Whether the last sixth of the images (10,000 of MNIST's) is kept from training.
@@ -67,10 +69,10 @@ class GAN:
         """Called once before training, with the images, uint8 (n, 28, 28)."""
 
     def optimizers(self, lr: float) -> dict[str, Optimizer]:
-        """Of "discriminator" and "generator": Adam (Radford et al. 2016, section 4)."""
+        """Of "discriminator" and "generator": Adam with the model's ``betas``."""
         return {
-            "discriminator": Adam(self.discriminator.parameters(), lr, (0.5, 0.999)),
-            "generator": Adam(self.generator.parameters(), lr, (0.5, 0.999)),
+            "discriminator": Adam(self.discriminator.parameters(), lr, self.betas),
+            "generator": Adam(self.generator.parameters(), lr, self.betas),
         }
 
     def schedule(

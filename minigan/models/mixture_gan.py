@@ -18,7 +18,6 @@ from minigan.autograd import Tensor, no_grad
 from minigan.models.gan import GAN, evaluating
 from minigan.models.maxout_gan import Maxout
 from minigan.nn import init
-from minigan.optim import Adam, Optimizer
 
 __all__ = ["MixtureGAN"]
 
@@ -28,6 +27,7 @@ class MixtureGAN(GAN):
 
     name = "mixture"
     defaults: ClassVar[dict[str, Any]] = {"batch_size": 100, "lr": 1e-4}
+    betas = (0.8, 0.999)
 
     def __init__(self, latent_dim: int = 2):
         self.latent_dim = latent_dim
@@ -50,10 +50,3 @@ class MixtureGAN(GAN):
         with evaluating(self.generator), no_grad():
             points: numpy.ndarray = self.generator(z).numpy()
         return points
-
-    def optimizers(self, lr: float) -> dict[str, Optimizer]:
-        """Adam with the authors' β₁ = 0.8."""
-        return {
-            "discriminator": Adam(self.discriminator.parameters(), lr, (0.8, 0.999)),
-            "generator": Adam(self.generator.parameters(), lr, (0.8, 0.999)),
-        }

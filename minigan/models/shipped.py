@@ -1,11 +1,9 @@
 """A generator that comes with the package: digits without training, for chapter 00."""
 
-import hashlib
 from pathlib import Path
 
-import safetensors.numpy
-
 from minigan import backend
+from minigan.checkpoint import load_pinned
 from minigan.models.dcgan import HalfDCGAN
 
 __all__ = ["pretrained"]
@@ -29,13 +27,9 @@ def pretrained() -> HalfDCGAN:
     Raises:
         RuntimeError: the weights' file is not the one that this version was made with.
     """
-    content = WEIGHTS.read_bytes()
-    if (found := hashlib.sha256(content).hexdigest()) != SHA256:
-        raise RuntimeError(
-            f"{WEIGHTS}: its SHA-256 is {found}, expected {SHA256}; install minigan again"
-        )
+    weights = load_pinned(WEIGHTS, SHA256)
     before = backend.rng_state()
     gan = HalfDCGAN()
     backend.set_rng_state(before)
-    gan.generator.load_state_dict(safetensors.numpy.load(content))
+    gan.generator.load_state_dict(weights)
     return gan
