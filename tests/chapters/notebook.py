@@ -141,6 +141,10 @@ def problems(path: Path) -> list[str]:
     sections = re.findall(r"^## (?:\d+\.? )?(.+)$", text, re.MULTILINE)
     if sections[-len(LAST_SECTIONS) :] != LAST_SECTIONS:
         found.append(f"the last sections must be {LAST_SECTIONS}, not {sections[-4:]}")
+    tasks = max(path.name[:2], "01")  # chapter 00 has no tasks and leads to those of 01
+    status = f'from minigan.grading import status\n\nstatus("{tasks}")'
+    if notebook["cells"][-2]["source"] != status:
+        found.append(f"the cell before the last must show the tasks: {status!r}")
     to_try = text.partition("## What to try")[2].partition("\n## ")[0]
     if len(re.findall(r"^\d\. .*?\*Expect", to_try, re.MULTILINE | re.DOTALL)) != 3:
         found.append("'What to try' must be three numbered experiments, each with '*Expect:* ...'")
