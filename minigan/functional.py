@@ -50,8 +50,8 @@ def _indices(what: str, values: Any, n: int) -> Tensor:
 def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     """While training, zero each entry with probability p and scale the others by 1/(1 − p).
 
-    The scale keeps the expectation (Srivastava et al. 2014, in the "inverted" form). Masks come
-    from the host's "dropout" stream. Outside of training, x itself.
+    The scale keeps the expectation, so that nothing has to be scaled afterwards (Srivastava et al.
+    2014, section 10). Masks come from the host's "dropout" stream. Outside of training, x itself.
     """
     x = as_tensor(x)
     p = float(p)

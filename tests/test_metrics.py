@@ -150,7 +150,7 @@ def expected_bias(eigenvalues: Array, n: int, m: int) -> float:
     return (1 / n + 1 / m) * float(eigenvalues.sum() + pairs.sum() / 2)
 
 
-def test_the_bias_formula_gives_the_published_sizes() -> None:
+def test_the_bias_formula_gives_the_sizes_that_chapter_08_prints() -> None:
     assert round(expected_bias(np.ones(64), 10_000, 10_000), 2) == 0.22
     assert round(expected_bias(np.ones(64), 1000, 1000), 1) == 2.2
 

@@ -49,12 +49,13 @@ def smoothed_optimal_discriminator(p, q, alpha=0.9, beta=0.0):
 
 
 def minibatch_stddev(x, group_size):
-    """One more channel that says how much the pictures of a group differ (Karras et al. 2018).
+    """One more channel that says how much the pictures of a group differ.
 
     Sample i belongs to group i // group_size. In each group and for each channel and pixel take the
     standard deviation over the group's samples, sqrt(mean of (x - mean)^2 + 1e-8), divided by
     group_size. Average these over all channels and pixels: one number for the group, which fills
-    the new channel of each of its samples.
+    the new channel of each of its samples. (Karras et al. 2018, section 3, where the whole batch is
+    one group; smaller groups, spread over the batch, and the 1e-8 come from its authors' code.)
 
     Args:
         x: array (N, C, H, W); group_size divides N.

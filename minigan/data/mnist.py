@@ -116,7 +116,8 @@ def load(name: str | os.PathLike[str], split: str = "train") -> tuple[Bytes, Byt
 def hold_out(images: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """All images but the last sixth, and those: the first 50,000 of MNIST's and its last 10,000.
 
-    What Goodfellow et al. 2014 train on, and what they choose the width of Parzen windows by.
+    In the code of Goodfellow et al. 2014 a GAN is trained on the former, and the first 1,000 of the
+    latter choose the width of its Parzen window.
     """
     start = len(images) * 5 // 6
     return images[:start], images[start:]

@@ -1,10 +1,10 @@
 """Train the classifier of `minigan.metrics`: `python -m minigan.metrics.train_classifier OUT`.
 
 The recipe: cross-entropy; Adam, whose rate falls from 2e-3 to 0 along half a cosine (Loshchilov &
-Hutter 2017, eq. 5, without restarts); batches of 128; each digit moved by up to one pixel each way;
-12 epochs of the 60,000 training digits, seed 0. The last weights are kept, whatever they score. On
-one machine, with one number of BLAS threads, the same bytes come out; those in the package came out
-with OPENBLAS_NUM_THREADS=1.
+Hutter, "SGDR", 2017, eq. 5, without restarts); batches of 128; each digit moved by up to one pixel
+each way; 12 epochs of the 60,000 training digits, seed 0. The last weights are kept, whatever they
+score. On one machine, with one number of BLAS threads, the same bytes come out; those in the
+package came out with OPENBLAS_NUM_THREADS=1.
 """
 
 import hashlib

@@ -112,13 +112,13 @@ class GAN:
     def interpolate(self, rows: int, steps: int, seed: int | None = None) -> numpy.ndarray:
         """``rows`` walks of ``steps`` pictures between two latents: uint8 (rows·steps, 28, 28).
 
-        A walk turns from a's direction to b's, at angle Ω to it (Shoemake 1985, "slerp"), while its
-        length goes from |a| to |b|:
+        A walk turns from a's direction to b's, at angle Ω to it (Shoemake, "Animating rotation with
+        quaternion curves", 1985: "slerp"), while its length goes from |a| to |b|:
 
             z(t) = ((1−t)|a| + t|b|) · (sin (1−t)Ω · a/|a| + sin tΩ · b/|b|) / sin Ω.
 
         High-dimensional Gaussian latents lie close to a sphere, which a straight line would leave
-        for its inside, where G has seen no latents (White 2016).
+        for its inside, where G has seen no latents (White, "Sampling generative networks", 2016).
         """
         if rows < 1 or steps < 2:
             raise ValueError(f"interpolate: expected rows >= 1, steps >= 2, got {rows}, {steps}")

@@ -55,8 +55,8 @@ class MaxoutGAN(GAN):
 
     Gradient descent with momentum and a falling rate, dropout on all that D sees, and the last
     sixth of the images kept from training, to choose the width of the Parzen window. Both players
-    move at once: with D first, in the run that was tried, all samples became one. The authors
-    halve D's loss; here its rate is.
+    move at once, as in the authors' code, and not in turns, as in their algorithm 1: with D first,
+    in the run that was tried, all samples became one. The authors halve D's loss; here its rate is.
     """
 
     name = "maxout"

@@ -13,7 +13,7 @@ is a map to it, linear in each of the other two:
 
 With ḡ for the missing argument, the derivative of each is another: x̄ = conv_transpose2d(ḡ, w),
 w̄ = conv2d_weight(x, ḡ), and so on. Three kernels serve every order of differentiation, and the
-transposed convolution is the adjoint of convolution (Dumoulin & Visin 2016, section 4).
+transposed convolution is the adjoint of convolution (Dumoulin & Visin 2016, chapter 4).
 """
 
 from __future__ import annotations
