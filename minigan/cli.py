@@ -619,6 +619,9 @@ def _run(command: Callable[[], Any]) -> int:
         message, code = str(error) or "out of memory", 1
     except (ValueError, TypeError, RunInUseError) as error:
         message, code = str(error), 2
+    except BrokenPipeError:  # whoever read our words has left: `minigan list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
     except OSError as error:
         wrong_name = isinstance(error, FileNotFoundError) or error.errno in WRONG_NAME
         message, code = _reason(error), 2 if wrong_name else 1

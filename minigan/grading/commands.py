@@ -43,6 +43,8 @@ def _command(name: str | None = None) -> Callable[[Callable[..., int]], click.Co
                 return function(*args, **options)
             except GraderError as error:
                 raise CourseError(f"the grader is at fault: {error}") from error
+            except BrokenPipeError:
+                raise
             except OSError as error:
                 raise CourseError(f"{error.filename or 'the grader'}: {error.strerror}") from error
 

@@ -408,6 +408,20 @@ def test_a_terminal_without_these_characters(work: Path, encoding: str, mark: st
     assert b"\\u" not in done.stdout and b"\x1b" not in done.stdout
 
 
+def test_a_reader_that_leaves_is_no_error(work: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` does when it has seen enough
+    done = subprocess.run(
+        [sys.executable, "-m", "minigan", "list"],
+        cwd=work.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_pytest_runs_the_same_checks(tmp_path: Path) -> None:
     work = tmp_path / "exercises/work"
     for name in ("ch04_gan_game", "conftest.py", "test_work.py"):
