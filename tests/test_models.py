@@ -360,7 +360,7 @@ def surest_and_rarest(gan: GAN) -> tuple[float, float]:
 
 def test_the_shipped_generator_draws_digits() -> None:
     sure, rarest = surest_and_rarest(pretrained())
-    assert sure > 0.6 and rarest > 0.03
+    assert sure > 0.65 and rarest > 0.04
     mg.manual_seed(0)
     assert surest_and_rarest(HalfDCGAN())[1] == 0  # the comparison can fail
 
