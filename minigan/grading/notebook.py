@@ -28,9 +28,10 @@ def status(what: str) -> None:
     chapter, tasks = course.select(what)
     screen = Screen()
     show_chapter(chapter, Work(course.work), screen)
+    begin = f"To begin: minigan start {chapter.number}, edit {course.shown(chapter.work)}, then"
     screen.say(
         screen.wrapped(
-            f"To begin: minigan start {chapter.number}, edit {course.shown(chapter.work)}, then "
+            f"{'Go on:' if chapter.work.exists() else begin} "
             f"minigan check {chapter.number} in a terminal or, here, "
             f'from minigan.grading import check; check("{tasks[0].id}").'
         )

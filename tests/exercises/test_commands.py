@@ -392,7 +392,10 @@ def test_a_notebook_checks_and_shows_the_status(work: Path, capsys: Any) -> None
     assert "Score 5/5" in capsys.readouterr().out
     status("04")
     out = capsys.readouterr().out
-    assert "✓ 04.1" in out and "1/5" in out and "minigan start 04" in out
+    assert "✓ 04.1" in out and "1/5" in out and "Go on: minigan check 04" in out
+    work.unlink()
+    status("04")
+    assert "To begin: minigan start 04" in capsys.readouterr().out
     with pytest.raises(ValueError, match="no task"):
         notebook_check("04.9")
 
