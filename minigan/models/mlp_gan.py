@@ -20,7 +20,7 @@ class MLPGAN(GAN):
     that can be read. Batch norm (Ioffe & Szegedy 2015) keeps G's activations in a range where
     gradients flow; dropout (Srivastava et al. 2014) makes D's answers harder to exploit. A dense
     layer straight before a batch norm has no bias, since the batch mean would take it out again.
-    Adam's usual 2e-4 works too, but needs more than twice the steps for the same digits.
+    Adam's usual 2e-4 works too, but more slowly.
     """
 
     name = "mlp"
