@@ -86,7 +86,7 @@ def record(kind: str, loss: str, seed: int, value: float) -> dict[str, Any]:
     part = {m.key: value for m in MEASURES}
     return {
         "kind": kind, "loss": loss, "seed": seed, "steps": 1234, "seconds": 60 * value,
-        "samples": part, "floor": {m.key: 0.5 for m in MEASURES},
+        "samples": part, "last": {"d_fake": value / 1000}, "floor": {m.key: 0.5 for m in MEASURES},
         "looks": [{"modes": 1, "quality": 0.1}, {"modes": seed + 4, "quality": 0.25}],
     }  # fmt: skip
 
@@ -98,11 +98,14 @@ def test_the_tables_hold_means_and_standard_deviations() -> None:
     head, _, first, *rest = results.digits_table(found).splitlines()
     assert head == "|  | mlp, minimax | dcgan, minimax | floor |"
     assert first == f"| clfFID | 3.00 ± {math.sqrt(7):.2f} | 7.00 | 0.50 |"
-    assert rest[-3:] == [
-        "| seeds | 3 | 1 |  |", "| steps | 1,234 | 1,234 |  |", "| minutes | 3 ± 3 | 7 |  |",
-    ]  # fmt: skip
+    assert rest[-4:] == [
+        "| clfFID of each seed | 1.00, 2.00, 6.00 | 7.00 |  |",
+        "| D(G(z)) at the end | 0.001, 0.002, 0.006 | 0.007 |  |",
+        "| steps | 1,234 | 1,234 |  |",
+        "| minutes | 3 ± 3 | 7 |  |",
+    ]
     assert results.mixtures_table(found).splitlines()[2:] == [
-        "| ring8 (8) | 4.5 ± 0.7 | 25.0 ± 0.0 | 2 | 2 ± 1 |"
+        "| ring8 (8) | 4.5 ± 0.7 | 25.0 ± 0.0 | 4, 5 | 2 ± 1 |"
     ]
 
 
@@ -136,3 +139,9 @@ def test_the_readme_shows_the_records() -> None:
     assert results.mixtures_table(COMMITTED) in readme
     with pytest.raises(ValueError, match="<!-- mixtures -->"):
         results.with_tables(readme.replace("<!-- mixtures -->", ""), COMMITTED)
+
+
+def test_two_of_three_have_collapsed() -> None:
+    minimax = [r["last"] for r in COMMITTED if (r["kind"], r["loss"]) == ("dcgan", "minimax")]
+    assert [last["d_fake"] < 1e-4 for last in minimax] == [True, False, True]
+    assert all(last["g_grad_norm"] < 0.01 for last in (minimax[0], minimax[2]))
