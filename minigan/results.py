@@ -164,11 +164,6 @@ def _spread(values: list[float], decimals: int) -> str:
     return f"{text} ± {stdev(values):.{decimals}f}" if len(values) > 1 else text
 
 
-def _each(values: list[str]) -> str:
-    """Seed by seed: of runs that go two ways, the mean is like none."""
-    return ", ".join(values)
-
-
 def digits_table(found: list[dict[str, Any]]) -> str:
     """The measures of all GANs on MNIST as a Markdown table, mean ± standard deviation of seeds."""
     groups = [g for g in _groups(found) if g[0] not in MIXTURES]
@@ -178,9 +173,9 @@ def digits_table(found: list[dict[str, Any]]) -> str:
         cells = [_spread([r["samples"][m.key] for r in group], m.decimals) for *_, group in groups]
         floor = f"{groups[0][2][0]['floor'][m.key]:.{m.decimals}f}"
         lines.append([m.name, *cells, floor])
-    fids = [_each([f"{r['samples']['clf_fid']:.2f}" for r in group]) for *_, group in groups]
+    fids = [", ".join(f"{r['samples']['clf_fid']:.2f}" for r in group) for *_, group in groups]
     lines.append(["clfFID of each seed", *fids, ""])
-    ends = [_each([f"{r['last']['d_fake']:.2g}" for r in group]) for *_, group in groups]
+    ends = [", ".join(f"{r['last']['d_fake']:.2g}" for r in group) for *_, group in groups]
     lines.append(["D(G(z)) at the end", *ends, ""])
     lines.append(["steps", *(f"{group[0]['steps']:,}" for *_, group in groups), ""])
     minutes = [_spread([r["seconds"] / 60 for r in group], 0) for *_, group in groups]
@@ -199,7 +194,7 @@ def mixtures_table(found: list[dict[str, Any]]) -> str:
                     f"{kind} ({len(MIXTURES[kind]().centers)})",
                     _spread([look["modes"] for look in last], 1),
                     _spread([100 * look["quality"] for look in last], 1),
-                    _each([str(look["modes"]) for look in last]),
+                    ", ".join(str(look["modes"]) for look in last),
                     _spread([r["seconds"] / 60 for r in group], 0),
                 ]
             )
