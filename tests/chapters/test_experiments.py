@@ -539,7 +539,6 @@ def test_08_1_digits_moved_by_one_pixel_and_by_three() -> None:
     c = run("08", [LADDER])
     here, one, three = (c.measure(np.roll(c.real, n, axis=2), c.reference)[0] for n in (0, 1, 3))
     assert [m["parzen"] for m in (here, one)] == pytest.approx([83, 25], abs=0.5)
-    assert [m["nearest"] for m in (here, one)] == pytest.approx([4.7, 5.5], abs=0.05)
     assert [m["clf_fid"] for m in (here, one, three)] == pytest.approx([1.5, 2.3, 7.2], abs=0.05)
     assert three["precision"] == pytest.approx(0.41, abs=0.01)
 
