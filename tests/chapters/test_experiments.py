@@ -36,11 +36,12 @@ TOY = ["class Number:", "x_, y_ = Number(2.0), Number(3.0)"]  # of chapter 01
 
 
 class Noted(ast.NodeTransformer):
-    """Assertions do not end a run: changed code may break them, and those that break are noted."""
+    """Assertions do not end a run: changed code may break them, or lack a name, which is noted."""
 
     def visit_Assert(self, node: ast.Assert) -> ast.stmt:
         words = ast.unparse(node.test)
-        return ast.parse(f"if not ({words}): broken.append({words!r})").body[0]
+        noted = f"try:\n assert {words}\nexcept Exception:\n broken.append({words!r})"
+        return ast.parse(noted).body[0]
 
 
 def run(chapter: str, cells: list[str], *changes: tuple[str, str]) -> SimpleNamespace:
