@@ -137,6 +137,8 @@ def problems(path: Path) -> list[str]:
         found.append(f"the first cell must start with the title, '# {path.name[:2]} ...'")
     if second["source"] != SETUP:
         found.append("the second cell must be SETUP, which installs the package")
+    if second.get("outputs"):
+        found.append("SETUP has installed something: execute where minigan is, by make chapters")
     text = "\n\n".join(c["source"] for c in notebook["cells"] if c["cell_type"] == "markdown")
     sections = re.findall(r"^## (?:\d+\.? )?(.+)$", text, re.MULTILINE)
     if sections[-len(LAST_SECTIONS) :] != LAST_SECTIONS:

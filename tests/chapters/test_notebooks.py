@@ -128,6 +128,7 @@ PLANTED: list[tuple[str, Callable[[Any], Any]]] = [
     ("text/html", output(lambda o: o["data"].update({"text/html": "<b>two</b>"}))),
     ("bytes, at most 512,000", cell_of(2, "#" * 512_000)),
     ("the title", cell_of(0, "# 02 Another chapter")),
+    ("SETUP has installed", lambda n: n["cells"][1]["outputs"].append(stream("Note: restart\n"))),
     ("SETUP", cell_of(1, "%pip install minigan")),
     ("must show the tasks", cell_of(4, 'status("01")')),
     ("last sections", cell_of(3, END.replace("## Exercises", "## Tasks"))),
