@@ -37,7 +37,7 @@ METADATA = {
 UNSTABLE = {
     "an address": r"\b0x[0-9a-f]{6,}",
     "a path": r"(?:/home/|/tmp/|/root/|/Users/|[A-Z]:\\)",
-    "a learner's progress": r"(?m)^  [✓✗~] \d\d\.\d",
+    "a learner's progress": r"(?m)^(?:  [✓✗~] \d\d\.\d|Go on:)",
     "a timing": r"\b\d+(?:\.\d+)? ?(?:ms|µs|seconds|s/it|it/s)\b",
 }
 

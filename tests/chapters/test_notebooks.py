@@ -117,6 +117,7 @@ PLANTED: list[tuple[str, Callable[[Any], Any]]] = [
     ("prints an address", prints("<object at 0x7f3a9c01>\n")),
     ("prints a path", prints("saved to /home/ada/x\n")),
     ("prints a learner's progress", prints("01  Autograd  1/5\n  ✓ 01.1  unbroadcast\n")),
+    ("prints a learner's progress", prints("Go on: minigan check 01 in a terminal\n")),
     ("prints a timing", prints("took 3.2 seconds\n")),
     ("ValueError", lambda n: n["cells"][2]["outputs"].append(
         {"output_type": "error", "ename": "ValueError", "evalue": "", "traceback": []})),
