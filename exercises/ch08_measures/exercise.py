@@ -71,7 +71,7 @@ def frechet_distance(mu1, cov1, mu2, cov2):
 
 
 def precision_recall(real, fake, k):
-    """Precision and recall by nearest neighbours (Kynkaanniemi et al. 2019).
+    """Precision and recall by nearest neighbours (Kynkäänniemi et al. 2019).
 
     Around each point of a set lies a ball that reaches to the k-th nearest of the set's *other*
     points. Precision is the share of fake points that lie in some ball of a real point; recall is

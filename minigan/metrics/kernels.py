@@ -1,6 +1,6 @@
 """Two clouds of features compared by a kernel, without taking them for Gaussians.
 
-Binkowski 2018: Bińkowski, Sutherland, Arbel and Gretton, "Demystifying MMD GANs", ICLR 2018.
+Bińkowski 2018: Bińkowski, Sutherland, Arbel and Gretton, "Demystifying MMD GANs", ICLR 2018.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ def kernel_distance(
     size: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The kernel distance, KID on Inception's features: an unbiased MMD² (Binkowski 2018).
+    """The kernel distance, KID on Inception's features: an unbiased MMD² (Bińkowski 2018).
 
         MMD² = E k(a, a') + E k(b, b') − 2 E k(a, b),    k(x, y) = (⟨x, y⟩/d + 1)³
 
