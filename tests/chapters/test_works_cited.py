@@ -25,8 +25,11 @@ def cited(text: str) -> set[tuple[str, str]]:
 
 def texts() -> dict[str, str]:
     folders = (ROOT / name for name in ("minigan", "exercises", "chapters"))
+    yours = ROOT / "exercises" / "work"
     files = [*ROOT.glob("*.md"), *(f for folder in folders for f in folder.rglob("*.[pm][yd]"))]
-    pages = {str(f.relative_to(ROOT)): f.read_text("utf-8") for f in files}
+    pages = {
+        str(f.relative_to(ROOT)): f.read_text("utf-8") for f in files if not f.is_relative_to(yours)
+    }
     for file in (ROOT / "chapters").glob("*.ipynb"):
         cells = nbformat.read(file, as_version=4).cells
         prose = [cell.source for cell in cells if cell.cell_type == "markdown"]
