@@ -152,7 +152,7 @@ BCE = Task(
     title="cross-entropy on logits, and its slope",
     difficulty=2,
     minutes=15,
-    read="chapter 02, section 3",
+    read="chapter 02, section 2",
     hints=(
         "Do not compute the probability first: at a logit of 1000 it is exactly 1, and log 0 waits.",
         "Use the second form: np.maximum(s, 0) - s * t + np.log1p(np.exp(-abs(s))), then the mean.",
@@ -301,7 +301,7 @@ ADAM = Task(
     title="Adam, by hand",
     difficulty=2,
     minutes=15,
-    read="chapter 02, section 4",
+    read="chapter 02, section 3",
     hints=(
         "Five lines, one for each equation. Do not write into the arrays that you are given.",
         "m_hat and v_hat are used for this step only; what is returned is m and v.",
@@ -421,7 +421,7 @@ BATCHNORM = Task(
     title="batch norm's gradients",
     difficulty=3,
     minutes=30,
-    read="chapter 02, section 5",
+    read="chapter 02, section 4",
     hints=(
         "dbeta and dgamma are sums over the batch. For dx, go through x_hat, then var, then mu.",
         "With g = grad_y * gamma: one part straight through, one through mu, one through var.",

@@ -280,7 +280,7 @@ LOSS_OF_D = Task(
     title="binary cross-entropy, labels 1 and 0",
     difficulty=2,
     minutes=15,
-    read="chapter 04, section 1",
+    read="chapter 04, section 4",
     hints=(
         "Two means, one over the data's logits and one over the samples'. Which labels do they have?",
         "-log sigmoid(s) is softplus(-s), and 1 - sigmoid(s) is sigmoid(-s).",
@@ -570,7 +570,7 @@ GAME = Task(
     title="the value of the game",
     difficulty=2,
     minutes=15,
-    read="chapter 04, section 4",
+    read="chapter 04, section 1",
     hints=(
         "Two expectations: log d under p, log(1 - d) under q. Neither is an average over outcomes.",
         "At D*, some d are exactly 0 or 1. The logarithm is then -inf, but its factor is 0.",

@@ -303,7 +303,7 @@ STEP_OF_D = Task(
     title="D's half of the loop",
     difficulty=2,
     minutes=20,
-    read="chapter 05, section 3",
+    read="chapter 05, section 2",
     hints=(
         "Fakes, two calls of D, the loss, zero_grad, backward, step; and the loss as a float.",
         "The fakes are data here: make them under mg.no_grad(), or call .detach() on them.",

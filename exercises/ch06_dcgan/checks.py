@@ -239,7 +239,7 @@ INIT = Task(
     title="how a DCGAN starts",
     difficulty=2,
     minutes=15,
-    read="chapter 06, section 3",
+    read="chapter 06, section 2",
     hints=(
         "Go through module.named_parameters(); there are three sorts. How do you tell them apart?",
         "Two axes or more: a weight. One axis: batch norm's weight, if the name ends so, or a bias.",
@@ -404,7 +404,7 @@ NORM = Task(
     title="batch norm, training and evaluation",
     difficulty=3,
     minutes=25,
-    read="chapter 06, section 4",
+    read="chapter 06, section 8",
     hints=(
         "A channel's numbers lie along the axes 0, 2 and 3: mean(axis=(0, 2, 3)) has shape (C,).",
         "a[:, None, None] lines (C,) up with (N, C, H, W). Write into the running arrays by [...] = "

@@ -45,7 +45,7 @@ BILINEAR = Task(
     title="two players who circle",
     difficulty=1,
     minutes=10,
-    read="chapter 07, section 2",
+    read="chapter 07, section 1",
     hints=(
         "The slope of xy in x is y; the slope in y is x. Who goes down, and who goes up?",
         "x - lr * y, and y + lr * x: with the old x, or with the new one?",
@@ -115,7 +115,7 @@ SMOOTHED = Task(
     title="one-sided label smoothing",
     difficulty=1,
     minutes=10,
-    read="chapter 07, section 5",
+    read="chapter 07, section 4",
     hints=(
         "It is exercise 04.1 with other targets: the mean target at x, weighted by p and q.",
         "alpha belongs to the data, p; beta to the samples, q. Mind p + q = 0.",
@@ -301,7 +301,7 @@ MATCHING = Task(
     title="match features, on average",
     difficulty=1,
     minutes=10,
-    read="chapter 07, section 3",
+    read="chapter 07, section 4",
     hints=(
         "Two means over the batch, one difference, and the sum of its squares.",
         "The means come first: samples are not compared one by one, and N and M may differ.",
@@ -415,7 +415,7 @@ EMA = Task(
     title="an average of weights",
     difficulty=1,
     minutes=10,
-    read="chapter 07, section 6",
+    read="chapter 07, section 4",
     hints=(
         "Go through both lists together and change each array of the first.",
         "average[i] = ... changes the list, not the array. Which operators write into an array?",

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,12 @@ import nbformat
 import pytest
 
 from chapters import notebook as nb
+from minigan.grading.course import Course
 
 pytestmark = pytest.mark.on_the_host("kernels are processes of their own")
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
 NOTEBOOKS = sorted(CHAPTERS.glob("*.ipynb"))
+COURSE = Course.find(CHAPTERS)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -37,6 +40,25 @@ def test_runs_fast(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(CHAPTERS.glob("*.md")), ids=lambda p: p.name)
 def test_pages(path: Path) -> None:
     assert nb.broken_links(path.read_text(encoding="utf-8"), CHAPTERS) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda p: p.stem)
+def test_tasks_send_their_learners_to_the_sections_that_their_table_names(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    section_of = {
+        equation: part.split(".")[0]
+        for part in re.split(r"^## ", prose, flags=re.MULTILINE)
+        for equation in re.findall(r"\\tag\{?(\d+)", part)
+    }
+    for task in next(c for c in COURSE.chapters if c.number == path.stem[:2]).tasks:
+        (row,) = re.findall(rf"^\| {re.escape(task.id)} \|.*", prose, re.MULTILINE)
+        equations = re.findall(r"\b(?:rule|equations?) (\(\d+\)(?: and \(\d+\))?)", row)
+        named = {section_of[n] for n in re.findall(r"\d+", " ".join(equations))}
+        named |= set(re.findall(r"\bsection (\d+)", row))
+        chapter, _, read = task.read.partition(", ")
+        assert chapter == f"chapter {path.stem[:2]}"
+        assert named == set(re.findall(r"\d+", read)), f"{task.id}: {row}, but read: {task.read}"
 
 
 # --- The check can fail ---------------------------------------------------------------------------
