@@ -132,6 +132,10 @@ def test_a_record_says_what_it_is_of(record: dict[str, Any]) -> None:
         assert record["classifier_sha256"] == SHA256
 
 
+def test_every_experiment_has_its_record() -> None:
+    assert [(r["kind"], r["loss"], r["seed"]) for r in COMMITTED] == EXPERIMENTS
+
+
 def test_the_readme_shows_the_records() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     assert results.with_tables(readme, COMMITTED) == readme
