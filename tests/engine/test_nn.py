@@ -510,6 +510,28 @@ def test_a_dict_of_modules_is_refused_rather_than_left_untrained() -> None:
         list(Branches().parameters())
 
 
+def test_a_list_of_lists_is_trained_and_a_dict_in_one_refused() -> None:
+    """As in the stages of a net: a convolution, and the one that makes a picture of its maps."""
+
+    class Stages(nn.Module):
+        def __init__(self) -> None:
+            self.stages = [[nn.Linear(1, 2), nn.Linear(2, 1, bias=False)], (nn.BatchNorm1d(2),)]
+            self.first = self.stages[0][0]
+
+    net = Stages()
+    assert [name for name, _ in net.named_parameters()] == [
+        "stages.0.0.weight",
+        "stages.0.0.bias",
+        "stages.0.1.weight",
+        "stages.1.0.weight",
+        "stages.1.0.bias",
+    ]
+    assert len(list(net.modules())) == 4
+    net.stages[0].append({"a": nn.Linear(1, 1)})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"Stages.stages.0.2: a dict of modules"):
+        list(net.parameters())
+
+
 def test_a_deep_copy_is_a_model_of_its_own() -> None:
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     net[0].bias.requires_grad_(False)
