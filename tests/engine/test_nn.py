@@ -403,6 +403,13 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nn.BatchNorm2d(2)(mg.tensor([[1.0, 2.0]])), ValueError, "BatchNorm2d: expected 4"),
     (lambda: nn.BatchNorm1d(2)(mg.tensor([[1.0, 2.0]])), ValueError, "more than one value"),
     (lambda: nn.BatchNorm1d(3)(mg.tensor([[1.0], [2.0]])), ValueError, r"weight must be \(1,\)"),
+    (
+        lambda: nn.Sequential(nn.BatchNorm1d(1), nn.LeakyReLU(mg.tensor(0.2)))(
+            mg.tensor([[1.0], [2.0]])
+        ),
+        TypeError,
+        "negative_slope must be a number, got Tensor",
+    ),
     (lambda: nn.Embedding(2, 2)([2]), ValueError, r"embedding: indices must lie in 0\.\.1"),
     (lambda: nn.Unflatten(1, (2, 2))(mg.tensor([[1.0, 2.0]])), ValueError, "reshape: "),
     (lambda: nn.Unflatten(5, (1, 2))(mg.tensor([[1.0, 2.0]])), ValueError, "axis 5|dim 5"),
