@@ -17,7 +17,7 @@ from typing import Any
 import numpy
 
 from minigan import backend
-from minigan.autograd import Tensor, grad, no_grad, recording
+from minigan.autograd import Tensor, grad, recording
 
 
 class GradcheckError(AssertionError):
@@ -35,6 +35,7 @@ def _project(outputs: tuple[Tensor, ...], cotangents: list[numpy.ndarray]) -> fl
     return total
 
 
+@recording(True)  # also of finite differences: fn may take a gradient itself, as R1 does
 def gradcheck(
     fn: Callable[..., Any],
     inputs: Tensor | Sequence[Tensor],
@@ -67,9 +68,8 @@ def gradcheck(
     outputs = _tuple(fn(*inputs))
     rng = backend.generator(seed)
     cotangents = [rng.standard_normal(y.shape) for y in outputs]
-    with no_grad():
-        if _project(_tuple(fn(*inputs)), cotangents) != _project(outputs, cotangents):
-            raise GradcheckError("gradcheck: fn gives another result when called again, or NaN")
+    if _project(_tuple(fn(*inputs)), cotangents) != _project(outputs, cotangents):
+        raise GradcheckError("gradcheck: fn gives another result when called again, or NaN")
     live = [(y, v) for y, v in zip(outputs, cotangents, strict=True) if y.requires_grad]
     analytic = grad(
         [y for y, _ in live],
@@ -89,8 +89,7 @@ def gradcheck(
                     Tensor(backend.asarray(moved)) if j == i else y.detach()
                     for j, y in enumerate(inputs)
                 ]
-                with no_grad():
-                    sides.append(_project(_tuple(fn(*probe)), cotangents))
+                sides.append(_project(_tuple(fn(*probe)), cotangents))
             numeric = (sides[0] - sides[1]) / (2 * eps)
             error = abs(float(g_host[entry]) - numeric)
             excess = error / (atol + rtol * abs(numeric))
@@ -105,6 +104,7 @@ def gradcheck(
         raise GradcheckError(report)
 
 
+@recording(True)
 def gradgradcheck(
     fn: Callable[..., Any],
     inputs: Tensor | Sequence[Tensor],
@@ -120,8 +120,7 @@ def gradgradcheck(
     and then the incoming gradients v, one per output.
     """
     inputs = _tuple(inputs)
-    with no_grad():
-        outputs = _tuple(fn(*inputs))
+    outputs = _tuple(fn(*inputs))
     rng = backend.generator(seed + 1)
     incoming = [
         Tensor(backend.asarray(rng.standard_normal(y.shape)), requires_grad=True) for y in outputs
@@ -135,12 +134,11 @@ def gradgradcheck(
         for i in wanted:  # finite differences move plain tensors; the inner grad needs leaves
             if not xs[i].requires_grad:
                 xs[i] = xs[i].detach().requires_grad_()
-        with recording(True):
-            ys = _tuple(fn(*xs))
-            live = [
-                (y, v) for y, v in zip(ys, arguments[len(inputs) :], strict=True) if y.requires_grad
-            ]
-            return grad([y for y, _ in live], [xs[i] for i in wanted], [v for _, v in live], True)
+        ys = _tuple(fn(*xs))
+        live = [
+            (y, v) for y, v in zip(ys, arguments[len(inputs) :], strict=True) if y.requires_grad
+        ]
+        return grad([y for y, _ in live], [xs[i] for i in wanted], [v for _, v in live], True)
 
     try:
         gradcheck(first_order, (*inputs, *incoming), eps=eps, atol=atol, rtol=rtol, seed=seed)

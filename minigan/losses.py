@@ -14,9 +14,26 @@ from minigan.functional import mean, softplus
 
 
 class Objective:
-    """What the two players minimise. Both non-saturating and minimax share the discriminator's."""
+    """What the two players minimise: a name, and one equation for each."""
 
     name = ""
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """The discriminator's loss, a scalar Tensor, from its logits of data and of samples."""
+        raise NotImplementedError(f"{type(self).__name__} does not define discriminator")
+
+    def generator(self, fake_logits: Tensor) -> Tensor:
+        """The generator's loss, a scalar Tensor, from D's logits of its samples."""
+        raise NotImplementedError(f"{type(self).__name__} does not define generator")
+
+    def __repr__(self) -> str:
+        return f"minigan.losses.{self.name}"
+
+
+class Minimax(Objective):
+    """The game as stated: the generator minimises what the discriminator maximises."""
+
+    name = "minimax"
 
     def discriminator(
         self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0
@@ -38,19 +55,6 @@ class Objective:
         return loss if real_target == 1.0 else loss + mean(real_logits) * (1.0 - real_target)
 
     def generator(self, fake_logits: Tensor) -> Tensor:
-        """The generator's loss, a scalar Tensor, from D's logits of its samples."""
-        raise NotImplementedError
-
-    def __repr__(self) -> str:
-        return f"minigan.losses.{self.name}"
-
-
-class Minimax(Objective):
-    """The game as stated: the generator minimises what the discriminator maximises."""
-
-    name = "minimax"
-
-    def generator(self, fake_logits: Tensor) -> Tensor:
         """L_G = E[log(1 − D(G(z)))] = −E[softplus(s)], slope −σ(s) (Goodfellow 2014, eq. 1).
 
         The slope vanishes as s → −∞: it saturates exactly where D rejects the samples.
@@ -58,8 +62,8 @@ class Minimax(Objective):
         return -mean(softplus(fake_logits))
 
 
-class NonSaturating(Objective):
-    """The generator's loss that Goodfellow et al. 2014 (section 3) train with."""
+class NonSaturating(Minimax):
+    """The generator's loss that Goodfellow et al. 2014 (section 3) train with; D's is the same."""
 
     name = "non_saturating"
 

@@ -430,11 +430,11 @@ def test_what_is_right_passes() -> None:
 
 STEP_FAULTS: dict[str, tuple[Any, str, Callable[..., Any], str]] = {
     "float() in the step": (
-        mg.losses.Objective, "discriminator",
+        mg.losses.Minimax, "discriminator",
         lambda self, real, fake: real.mean() * float(fake.mean().data), "hidden transfer",
     ),
     "np.sqrt in the step": (
-        mg.losses.Objective, "discriminator",
+        mg.losses.Minimax, "discriminator",
         lambda self, real, fake: (real - fake).mean() / mg.Tensor(real.data.sum() * np.sqrt(2)),
         "NumPy scalar, float64",
     ),

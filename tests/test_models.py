@@ -194,6 +194,49 @@ def test_feature_maps_are_what_the_layers_make() -> None:
     assert all(layer.training for layer in layers(gan.generator) + layers(gan.discriminator))
 
 
+def test_feature_maps_of_a_net_whose_layers_have_an_order_of_their_own_are_refused() -> None:
+    class Backwards(nn.Module):
+        def __init__(self) -> None:
+            self.last, self.first = nn.Tanh(), nn.ReLU()
+
+        def forward(self, x: mg.Tensor) -> mg.Tensor:
+            return self.last(self.first(x))
+
+    gan = HalfDCGAN()
+    gan.discriminator = Backwards()
+    with pytest.raises(ValueError, match="dcgan-half: feature maps .* D is a Backwards"):
+        gan.feature_maps(gan.latents(1))
+
+
+class Labelled(MLPGAN):
+    """Latents whose last ten entries say which digit is wanted, and so are 74 wide, not 64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = nn.Sequential(nn.Linear(74, 784), nn.Unflatten(1, (1, 28, 28)))
+
+    def latents(self, n: int, rng: Any = None) -> mg.Tensor:
+        z = super().latents(n, rng).numpy()
+        return mg.tensor(np.concatenate([z, np.eye(10, dtype="float32")[np.arange(n) % 10]], 1))
+
+
+def test_walks_are_as_wide_as_the_latents_that_a_model_draws() -> None:
+    gan = Labelled()
+    walks = gan.interpolate(32, 2, seed=0)  # 32·2·74 entries would fit 74 latents of 64, too
+    assert walks.shape == (64, 28, 28)
+    ends = gan.generate(gan.latents(64, mg.backend.generator(0)))
+    assert grey_levels_apart(walks[::2], ends[:32]) <= 1
+    assert grey_levels_apart(walks[1::2], ends[32:]) <= 1
+
+
+@pytest.mark.parametrize("shape", [(4, 28, 28), (1, 14, 14)], ids=str)
+def test_pictures_of_another_size_are_never_cut_into_digits(shape: tuple[int, ...]) -> None:
+    gan = MLPGAN(latent_dim=8)
+    gan.generator = nn.Sequential(nn.Linear(8, int(np.prod(shape))), nn.Unflatten(1, shape))
+    with pytest.raises(ValueError, match=r"cannot reshape .* into shape \(8,28,28\)"):
+        gan.sample(8, seed=0)
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_sampling_changes_nothing(model: GAN, training: bool) -> None:
     model.generator.train(training)

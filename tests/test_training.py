@@ -18,7 +18,7 @@ import pytest
 import minigan as mg
 from minigan import training
 from minigan.checkpoint import Run, load_tensors, save_tensors
-from minigan.losses import Objective, minimax, non_saturating
+from minigan.losses import Minimax, Objective, minimax, non_saturating
 from minigan.models import GAN
 from minigan.optim import SGD, Adam, Optimizer
 from minigan.training import (
@@ -625,7 +625,7 @@ def test_a_stop_request_does_not_save_what_diverged(tmp_path: Path) -> None:
     assert saved_step(run) == 0
 
 
-class InfiniteSlope(Objective):
+class InfiniteSlope(Minimax):
     """Losses that stay finite, and a generator's gradient that does not: √0 has slope ∞."""
 
     name = "infinite_slope"

@@ -14,7 +14,7 @@ import numpy
 
 from minigan import backend
 from minigan.autograd import Tensor, no_grad
-from minigan.nn import LeakyReLU, Module, ReLU, Sigmoid, Tanh
+from minigan.nn import LeakyReLU, Module, ReLU, Sequential, Sigmoid, Tanh
 from minigan.optim import Adam, Optimizer
 
 __all__ = ["GAN", "to_pixels", "to_tanh_range"]
@@ -96,7 +96,7 @@ class GAN:
             parts = [
                 to_pixels(self.generator(z[i : i + 500]).numpy()) for i in range(0, z.shape[0], 500)
             ]
-        return numpy.concatenate(parts).reshape(-1, 28, 28)
+        return numpy.concatenate(parts).reshape(z.shape[0], 28, 28)
 
     def sample(self, n: int, seed: int | None = None) -> numpy.ndarray:
         """n pictures, uint8 (n, 28, 28), drawn in evaluation mode.
@@ -130,17 +130,23 @@ class GAN:
         angle, t = numpy.arccos(cosine), numpy.linspace(0.0, 1.0, steps)[:, None]
         z = (numpy.sin((1 - t) * angle) * a + numpy.sin(t * angle) * b) / numpy.sin(angle)
         z *= (1 - t) * lengths[:rows, None] + t * lengths[rows:, None]
-        z = z.reshape(-1, self.latent_dim).astype("float32")
+        z = z.reshape(rows * steps, -1).astype("float32")
         return self.generate(Tensor(backend.asarray(z)))
 
     def feature_maps(self, z: Tensor) -> list[tuple[str, numpy.ndarray]]:
         """What each activation makes of z (1, latent_dim), through G and D: names and (C, H, W).
 
-        For players that are Sequential; ValueError for dense ones, which have no maps.
+        For players that are Sequential; ValueError for others, whose order of layers is not known,
+        and for dense ones, which have no maps.
         """
         found, x = [], z
         with evaluating(self.generator, self.discriminator), no_grad():
             for owner, player in (("G", self.generator), ("D", self.discriminator)):
+                if not isinstance(player, Sequential):
+                    raise ValueError(
+                        f"{self.name}: feature maps are those of Sequential players, "
+                        f"{owner} is a {type(player).__name__}"
+                    )
                 for i, layer in enumerate(player.children()):
                     x = layer(x)
                     if x.ndim == 4 and isinstance(layer, ACTIVATIONS):

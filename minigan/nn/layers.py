@@ -182,8 +182,9 @@ class BatchNorm1d(Module):
         if type(self) in (BatchNorm1d, BatchNorm2d):  # a subclass may do more
             if type(following) is ReLU:
                 return partial(self._activated, 0.0)
-            if type(following) is LeakyReLU and 0.0 < following.negative_slope < 1.0:
-                return partial(self._activated, float(following.negative_slope))
+            slope = following.negative_slope if type(following) is LeakyReLU else None
+            if isinstance(slope, float) and 0.0 < slope < 1.0:
+                return partial(self._activated, slope)
         return None
 
     def extra_repr(self) -> str:

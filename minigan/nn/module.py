@@ -2,7 +2,7 @@
 
 There is no registry: a Module's state is what its attributes hold, in the order they were set.
 A :class:`Parameter` is learned, any other Tensor is a buffer (saved, not learned), a Module or a
-list of Modules is walked into, and names are the attribute path, "0.weight", as in PyTorch.
+list, also of lists, is walked into, and names are the attribute path, "0.weight", as in PyTorch.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ class Module:
 
     def _members(self) -> Iterator[tuple[str, Any]]:
         """Attributes that are Tensors or Modules; a list's entries are named list.0, list.1."""
-        for name, value in vars(self).items():
-            if isinstance(value, (list, tuple)):
-                for i, item in enumerate(value):
-                    if isinstance(item, (Module, Tensor)):
-                        yield f"{name}.{i}", item
-            elif isinstance(value, (Module, Tensor)):
+        found = deque(vars(self).items())
+        while found:
+            name, value = found.popleft()
+            if isinstance(value, (Module, Tensor)):
                 yield name, value
+            elif isinstance(value, (list, tuple)):
+                found.extendleft((f"{name}.{i}", value[i]) for i in reversed(range(len(value))))
             elif isinstance(value, dict) and any(
                 isinstance(item, (Module, Tensor)) for item in value.values()
             ):

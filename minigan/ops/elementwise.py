@@ -197,7 +197,11 @@ def gate(g: Tensor, x: Tensor, slope: float) -> Tensor:
 
 
 def leaky_relu(x: Operand, negative_slope: float = 0.01) -> Tensor:
-    """z = x where x > 0, else a·x, with a = ``negative_slope``.  x̄ = ḡ·(1 or a)."""
+    """z = x where x > 0, else a·x, with the number a = ``negative_slope``.  x̄ = ḡ·(1 or a)."""
+    if not isinstance(negative_slope, NUMBERS):
+        raise TypeError(
+            f"leaky_relu: negative_slope must be a number, got {type(negative_slope).__name__}"
+        )
     x, negative_slope = _float("leaky_relu", x), float(negative_slope)
     value = x.data * negative_slope
     pick = backend.xp.maximum if negative_slope <= 1 else backend.xp.minimum

@@ -109,6 +109,23 @@ def test_right_functions_pass() -> None:
     assert all(x.grad is None for x in inputs)
 
 
+@pytest.mark.parametrize("check", [mg.gradcheck, mg.gradgradcheck])
+def test_a_function_that_takes_a_gradient_itself_can_be_checked(check: Any) -> None:
+    """The squared length of a critic's slope in its input, as in R1 and in a gradient penalty."""
+    points = mg.tensor(np.random.default_rng(8).standard_normal((3, 2)))
+
+    def penalty(w: Tensor, v: Tensor, create_graph: bool = True) -> Tensor:
+        x = points.detach().requires_grad_()
+        (slope,) = mg.grad(((x @ w).tanh() @ v).sum(), x, create_graph=create_graph)
+        return (slope * slope).sum()
+
+    check(penalty, [leaf(2, 4), leaf(4)])
+    with mg.no_grad():
+        check(penalty, [leaf(2, 4), leaf(4)])
+    with pytest.raises(GradcheckError, match="analytic"):  # a slope that is no part of the graph
+        mg.gradcheck(lambda w, v: penalty(w, v, False) + (w * w).sum(), [leaf(2, 4), leaf(4)])
+
+
 def test_inputs_without_gradients_are_constants_and_are_not_checked() -> None:
     c = mg.tensor(np.array([2.0, 3.0]))
     wrong = square(lambda g, x: g * x)

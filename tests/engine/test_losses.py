@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import minigan as mg
 from minigan.autograd import Tensor
-from minigan.losses import OBJECTIVES, minimax, non_saturating
+from minigan.losses import OBJECTIVES, Minimax, Objective, minimax, non_saturating
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
@@ -105,17 +105,48 @@ def test_the_best_answer_is_alpha_p_over_p_plus_q(
     assert slope(at) == pytest.approx((p + q) * (at - best), abs=1e-12)
 
 
-@pytest.mark.parametrize("game", OBJECTIVES.values(), ids=OBJECTIVES)
-@pytest.mark.parametrize("real_target", [1.0, 0.9])
-def test_gradients_of_both_orders(game: Any, real_target: float) -> None:
+class Smoothed(Minimax):
+    """One-sided label smoothing, as a game of its own."""
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor, **_: Any) -> Tensor:
+        return super().discriminator(real_logits, fake_logits, real_target=0.9)
+
+
+class Wasserstein(Objective):
+    """A game of another kind, with what CONTRIBUTING.md asks for and no more."""
+
+    name = "wasserstein"
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return fake_logits.mean() - real_logits.mean()
+
+    def generator(self, fake_logits: Tensor) -> Tensor:
+        return -fake_logits.mean()
+
+
+@pytest.mark.parametrize(
+    "game", [*OBJECTIVES.values(), Smoothed(), Wasserstein()], ids=lambda game: type(game).__name__
+)
+def test_gradients_of_both_orders(game: Objective) -> None:
     rng = np.random.default_rng(1)
     real, fake = (mg.tensor(2 * rng.standard_normal((n, 1)), requires_grad=True) for n in (4, 3))
 
     def both(r: Tensor, f: Tensor) -> tuple[Tensor, Tensor]:
-        return game.discriminator(r, f, real_target=real_target), game.generator(f)
+        return game.discriminator(r, f), game.generator(f)
 
     mg.gradcheck(both, [real, fake])
     mg.gradgradcheck(both, [real, fake])
+
+
+def test_a_game_without_an_equation_is_not_played_with_anothers() -> None:
+    class HalfAGame(Objective):
+        def generator(self, fake_logits: Tensor) -> Tensor:
+            return -fake_logits.mean()
+
+    with pytest.raises(NotImplementedError, match="HalfAGame does not define discriminator"):
+        HalfAGame().discriminator(logits(0), logits(0))
+    with pytest.raises(NotImplementedError, match="Objective does not define generator"):
+        Objective().generator(logits(0))
 
 
 @given(seed=st.integers(0, 10**6), target=st.sampled_from([1.0, 0.9, 0.5]))
@@ -144,10 +175,8 @@ def test_against_pytorchs_cross_entropy(seed: int, target: float) -> None:
 
 
 def test_registry_and_mistakes() -> None:
-    assert {name: str(game) for name, game in OBJECTIVES.items()} == {
-        "minimax": "minigan.losses.minimax",
-        "non_saturating": "minigan.losses.non_saturating",
-    }
+    assert OBJECTIVES["minimax"] is minimax and OBJECTIVES["non_saturating"] is non_saturating
+    assert all(str(game) == f"minigan.losses.{name}" for name, game in OBJECTIVES.items())
     for target in (0.0, 1.1, -1.0, math.nan):
         with pytest.raises(ValueError, match=r"real_target must lie in \(0, 1\]"):
             minimax.discriminator(logits(0), logits(0), real_target=target)

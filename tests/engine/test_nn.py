@@ -403,6 +403,13 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nn.BatchNorm2d(2)(mg.tensor([[1.0, 2.0]])), ValueError, "BatchNorm2d: expected 4"),
     (lambda: nn.BatchNorm1d(2)(mg.tensor([[1.0, 2.0]])), ValueError, "more than one value"),
     (lambda: nn.BatchNorm1d(3)(mg.tensor([[1.0], [2.0]])), ValueError, r"weight must be \(1,\)"),
+    (
+        lambda: nn.Sequential(nn.BatchNorm1d(1), nn.LeakyReLU(mg.tensor(0.2)))(
+            mg.tensor([[1.0], [2.0]])
+        ),
+        TypeError,
+        "negative_slope must be a number, got Tensor",
+    ),
     (lambda: nn.Embedding(2, 2)([2]), ValueError, r"embedding: indices must lie in 0\.\.1"),
     (lambda: nn.Unflatten(1, (2, 2))(mg.tensor([[1.0, 2.0]])), ValueError, "reshape: "),
     (lambda: nn.Unflatten(5, (1, 2))(mg.tensor([[1.0, 2.0]])), ValueError, "axis 5|dim 5"),
@@ -508,6 +515,28 @@ def test_a_dict_of_modules_is_refused_rather_than_left_untrained() -> None:
 
     with pytest.raises(TypeError, match="Branches.branches: a dict of modules"):
         list(Branches().parameters())
+
+
+def test_a_list_of_lists_is_trained_and_a_dict_in_one_refused() -> None:
+    """As in the stages of a net: a convolution, and the one that makes a picture of its maps."""
+
+    class Stages(nn.Module):
+        def __init__(self) -> None:
+            self.stages = [[nn.Linear(1, 2), nn.Linear(2, 1, bias=False)], (nn.BatchNorm1d(2),)]
+            self.first = self.stages[0][0]
+
+    net = Stages()
+    assert [name for name, _ in net.named_parameters()] == [
+        "stages.0.0.weight",
+        "stages.0.0.bias",
+        "stages.0.1.weight",
+        "stages.1.0.weight",
+        "stages.1.0.bias",
+    ]
+    assert len(list(net.modules())) == 4
+    net.stages[0].append({"a": nn.Linear(1, 1)})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"Stages.stages.0.2: a dict of modules"):
+        list(net.parameters())
 
 
 def test_a_deep_copy_is_a_model_of_its_own() -> None:

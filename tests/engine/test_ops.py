@@ -768,6 +768,7 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: f32() * np.ones(3), TypeError, "two dtypes"),
     (lambda: x23() ** x23(), TypeError, "pow: the exponent must be a Python number"),
     (lambda: F.clip(x23(), 1, 0), ValueError, "clip: low 1 is above high 0"),
+    (lambda: F.leaky_relu(x23(), x23()[0, 0]), TypeError, "leaky_relu: .* a number, got Tensor"),
     (lambda: F.where(x23(), x23(), x23()), TypeError, "where: the condition must be boolean"),
     (lambda: x23() @ x23(), ValueError, r"matmul: 3 columns meet 2 rows \(\(2, 3\) @ \(2, 3\)\)"),
     (lambda: x23() @ f32().T, TypeError, "matmul: operands of two dtypes"),
