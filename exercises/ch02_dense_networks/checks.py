@@ -294,6 +294,7 @@ def only_first(param, grad, m, v, t, lr, beta1, beta2, eps):
 
 
 ADAM_PARTS = ("param", "m", "v")
+AVERAGES = ((1, "m"), (2, "v"))
 
 ADAM = Task(
     "02.3",
@@ -320,8 +321,8 @@ ADAM = Task(
             "the averages m and v",
             why="They are running means of the gradient and of its square, kept without correction.",
             cases=lambda rng: [state(rng, 1, 3), state(rng, 5, 2, 3)],
-            see=lambda f, *args: (part(1, *ADAM_PARTS)(f, *args), part(2, *ADAM_PARTS)(f, *args)),
-            expect=lambda *args: adam_by_entry(*args)[1:],
+            see=lambda f, *args: {n: part(i, *ADAM_PARTS)(f, *args) for i, n in AVERAGES},
+            expect=lambda *args: {n: adam_by_entry(*args)[i] for i, n in AVERAGES},
         ),
         Check(
             "the first step",

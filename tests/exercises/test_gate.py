@@ -1,6 +1,6 @@
 """The exercises' quality gate: the checks accept what is right and reject what is wrong.
 
-Checks run here in this process, on functions; tests/exercises/test_sandbox.py is about processes.
+Checks run here in this process, on functions; tests/exercises/test_commands.py is about processes.
 """
 
 import doctest
@@ -16,6 +16,7 @@ from equivalent import EQUIVALENT
 from mutation import mutants
 from variant import VARIANTS, Variant
 
+from minigan import backend
 from minigan.grading import Task
 from minigan.grading.course import Chapter, Course, load
 from minigan.grading.sandbox import check_task
@@ -77,6 +78,17 @@ def test_the_task_says_what_it_must(chapter: Chapter, task: Task) -> None:
     mine = [variant for variant in VARIANTS if variant.task == task.id]
     assert len([v for v in mine if v.check]) >= 3, "three wrong variants"
     assert [v for v in mine if not v.check], "a right variant"
+
+
+@each_task
+def test_the_parts_of_a_result_go_by_their_own_names(chapter: Chapter, task: Task) -> None:
+    for check in task.checks:
+        expect = check.expect or task.oracle
+        assert expect is not None
+        for args in check.cases(backend.generator(0)):
+            want = expect(*args)
+            if task.returns and isinstance(want, tuple):
+                assert len(want) == len(task.returns), f"{check.name}: whose names are these?"
 
 
 @each_task
