@@ -42,7 +42,7 @@ UNBROADCAST = Task(
     title="broadcasting's adjoint",
     difficulty=2,
     minutes=15,
-    read="chapter 01, section 4",
+    read="chapter 01, section 5: Broadcasting, and its adjoint",
     hints=(
         "An entry that was copied n times gets n gradients, and they add up. Which axes are copies?",
         "Shapes are aligned at their ends: grad.ndim - len(shape) axes were put in front.",
@@ -226,7 +226,7 @@ ORDER = Task(
     title="an order to walk a graph in",
     difficulty=2,
     minutes=20,
-    read="chapter 01, section 2",
+    read="chapter 01, section 3: The machine in twenty lines",
     hints=(
         "Depth first: list a node only when all of its parents are listed.",
         "Write visit(node): return if it was seen; mark it; visit each parent; then append it.",
@@ -367,7 +367,7 @@ ACCUMULATE = Task(
     title="the backward walk",
     difficulty=3,
     minutes=25,
-    read="chapter 01, section 3",
+    read="chapter 01, section 3: The machine in twenty lines",
     hints=(
         "Start with {root: seed}. In which order must nodes pass their gradients on?",
         "In the reverse of a topological order: then a node's sum is complete when its turn comes.",
@@ -449,7 +449,7 @@ LOG_SIGMOID = Task(
     title="a logarithm that does not overflow",
     difficulty=1,
     minutes=10,
-    read="chapter 01, section 6",
+    read="chapter 01, section 7: The trap: log σ(−1000)",
     hints=(
         "What is sigmoid(-1000) in floating point, and what is its logarithm?",
         "For x < 0, 1 / (1 + e^-x) = e^x / (1 + e^x), and the logarithm of e^x is x.",
@@ -602,7 +602,7 @@ GRADIENT_ERROR = Task(
     title="a test for gradients",
     difficulty=2,
     minutes=20,
-    read="chapter 01, section 5",
+    read="chapter 01, section 6: How do you know that a derivative is right?",
     hints=(
         "Draw v with np.random.default_rng().standard_normal(x.shape). What is f's slope along it?",
         "numeric comes from two calls of f, exact from one sum, (grad_f(x) * v).sum().",

@@ -53,7 +53,7 @@ LINEAR = Task(
     title="a dense layer's gradients",
     difficulty=2,
     minutes=15,
-    read="chapter 02, section 1",
+    read="chapter 02, section 1: A dense layer",
     hints=(
         "Where does x[n, i] occur in the formula of y? Add up what comes back from each place.",
         "dx[n, i] sums over o, dweight[o, i] over n, dbias[o] over n. The first two are products.",
@@ -152,7 +152,7 @@ BCE = Task(
     title="cross-entropy on logits, and its slope",
     difficulty=2,
     minutes=15,
-    read="chapter 02, section 3",
+    read="chapter 02, section 2: Losses: from a likelihood to a slope",
     hints=(
         "Do not compute the probability first: at a logit of 1000 it is exactly 1, and log 0 waits.",
         "Use the second form: np.maximum(s, 0) - s * t + np.log1p(np.exp(-abs(s))), then the mean.",
@@ -302,7 +302,7 @@ ADAM = Task(
     title="Adam, by hand",
     difficulty=2,
     minutes=15,
-    read="chapter 02, section 4",
+    read="chapter 02, section 3: Optimisers: what to do with a slope",
     hints=(
         "Five lines, one for each equation. Do not write into the arrays that you are given.",
         "m_hat and v_hat are used for this step only; what is returned is m and v.",
@@ -422,7 +422,7 @@ BATCHNORM = Task(
     title="batch norm's gradients",
     difficulty=3,
     minutes=30,
-    read="chapter 02, section 5",
+    read="chapter 02, section 4: Batch norm, forwards and backwards",
     hints=(
         "dbeta and dgamma are sums over the batch. For dx, go through x_hat, then var, then mu.",
         "With g = grad_y * gamma: one part straight through, one through mu, one through var.",

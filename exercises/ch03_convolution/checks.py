@@ -59,7 +59,7 @@ CONV = Task(
     title="the sliding window",
     difficulty=2,
     minutes=25,
-    read="chapter 03, section 1",
+    read="chapter 03, section 1: A sliding window",
     hints=(
         "Four loops are enough: over the rows and columns of the output and over the output "
         "channels; a window times a kernel, summed. np.pad puts the zeros around x.",
@@ -134,7 +134,7 @@ SIZES = Task(
     title="how large is the output?",
     difficulty=1,
     minutes=10,
-    read="chapter 03, section 2",
+    read="chapter 03, section 4: Sizes",
     hints=(
         "Where does the last window begin? Count the starts from 0 to there.",
         "// is floor division. Padding lies on both sides, so it counts twice.",
@@ -248,7 +248,7 @@ COL2IM = Task(
     title="windows put back",
     difficulty=2,
     minutes=20,
-    read="chapter 03, section 3",
+    read="chapter 03, section 2: A convolution is a matrix",
     hints=(
         "Start with zeros of the padded size, (H + 2 padding) by (W + 2 padding), and cut at the end.",
         "For fixed (i, j), cols[:, :, i, j] belongs to rows i, i + stride, ...: a strided slice.",
@@ -340,7 +340,7 @@ TRANSPOSE = Task(
     title="convolution's adjoint",
     difficulty=3,
     minutes=30,
-    read="chapter 03, section 4",
+    read="chapter 03, section 3: Adjoint, and what that buys",
     hints=(
         "Turn conv2d round: where it reads x[a s + i] and adds to y[a], read y[a] and add to x[a s + i].",
         "Start with zeros, (H - 1) stride + kh + output_padding rows; paint; cut padding off.",
@@ -426,7 +426,7 @@ OVERLAP = Task(
     title="where checkerboards come from",
     difficulty=1,
     minutes=10,
-    read="chapter 03, section 6",
+    read="chapter 03, section 5: The checkerboard",
     hints=(
         "Draw kernel 3, stride 2 on paper: which outputs do inputs 0, 1 and 2 write to?",
         "Start with (n - 1) * stride + kernel zeros and add 1 for each write.",

@@ -55,7 +55,7 @@ RANGE = Task(
     title="pixels for tanh, and back",
     difficulty=1,
     minutes=10,
-    read="chapter 05, section 1",
+    read="chapter 05, section 1: The two players, and their common scale",
     hints=(
         "0 must go to -1 and 255 to 1: which line goes through both points?",
         "Convert to float32 first; on the way back, round and clip before the cast to uint8.",
@@ -303,7 +303,7 @@ STEP_OF_D = Task(
     title="D's half of the loop",
     difficulty=2,
     minutes=20,
-    read="chapter 05, section 3",
+    read="chapter 05, section 2: The discriminator's step, line by line",
     hints=(
         "Fakes, two calls of D, the loss, zero_grad, backward, step; and the loss as a float.",
         "The fakes are data here: make them under mg.no_grad(), or call .detach() on them.",
@@ -383,7 +383,7 @@ STEP_OF_G = Task(
     title="G's half of the loop",
     difficulty=2,
     minutes=15,
-    read="chapter 05, section 3",
+    read="chapter 05, section 3: The generator's step, line by line",
     hints=(
         "G wants D to say 1 to its fakes. Which graph must the gradient run through?",
         "Nothing is detached here. The loss is softplus(-logits).mean(), and only G's optimiser steps.",

@@ -45,7 +45,7 @@ BILINEAR = Task(
     title="two players who circle",
     difficulty=1,
     minutes=10,
-    read="chapter 07, section 2",
+    read="chapter 07, section 1: Cycling: the smallest game",
     hints=(
         "The slope of xy in x is y; the slope in y is x. Who goes down, and who goes up?",
         "x - lr * y, and y + lr * x: with the old x, or with the new one?",
@@ -115,7 +115,7 @@ SMOOTHED = Task(
     title="one-sided label smoothing",
     difficulty=1,
     minutes=10,
-    read="chapter 07, section 5",
+    read="chapter 07, section 4: Four remedies of 2016",
     hints=(
         "It is exercise 04.1 with other targets: the mean target at x, weighted by p and q.",
         "alpha belongs to the data, p; beta to the samples, q. Mind p + q = 0.",
@@ -214,7 +214,7 @@ STDDEV = Task(
     title="a channel that sees collapse",
     difficulty=2,
     minutes=20,
-    read="chapter 07, section 4",
+    read="chapter 07, section 4: Four remedies of 2016",
     hints=(
         "Reshape to (N // group_size, group_size, C, H, W): axis 1 is the group.",
         "np.sqrt(groups.var(axis=1) + 1e-8), then the mean over C, H, W: one number for each group.",
@@ -301,7 +301,7 @@ MATCHING = Task(
     title="match features, on average",
     difficulty=1,
     minutes=10,
-    read="chapter 07, section 3",
+    read="chapter 07, section 4: Four remedies of 2016",
     hints=(
         "Two means over the batch, one difference, and the sum of its squares.",
         "The means come first: samples are not compared one by one, and N and M may differ.",
@@ -415,7 +415,7 @@ EMA = Task(
     title="an average of weights",
     difficulty=1,
     minutes=10,
-    read="chapter 07, section 6",
+    read="chapter 07, section 4: Four remedies of 2016",
     hints=(
         "Go through both lists together and change each array of the first.",
         "average[i] = ... changes the list, not the array. Which operators write into an array?",

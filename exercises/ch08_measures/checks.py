@@ -53,7 +53,7 @@ PARZEN = Task(
     title="a likelihood from samples",
     difficulty=2,
     minutes=20,
-    read="chapter 08, section 1",
+    read="chapter 08, section 2: Parzen windows: a likelihood for a model that has none",
     hints=(
         "All squared distances at once: ((test[:, None] - samples) ** 2).sum(axis=2), shape (m, n).",
         "With top the largest exponent of a row, log mean exp(e) = top + log mean exp(e - top).",
@@ -137,7 +137,7 @@ SCORE = Task(
     title="sharp and diverse",
     difficulty=2,
     minutes=15,
-    read="chapter 08, section 3",
+    read="chapter 08, section 3: The classifier score: sure of each, and of all in turn",
     hints=(
         "average = probs.mean(axis=0) is p(y). For each row: the sum of p log(p / average).",
         "The mean over the rows, then exp. Which is first in the divergence, the row or the average?",
@@ -249,7 +249,7 @@ FRECHET = Task(
     title="the distance behind FID",
     difficulty=3,
     minutes=25,
-    read="chapter 08, section 4",
+    read="chapter 08, section 4: The Fréchet distance: two clouds as two Gaussians",
     hints=(
         "np.sqrt takes roots of entries. With w, V = np.linalg.eigh(A), the root of A is "
         "V diag(sqrt(w)) V.T.",
@@ -345,7 +345,7 @@ PRECISION = Task(
     title="quality and coverage apart",
     difficulty=2,
     minutes=25,
-    read="chapter 08, section 5",
+    read="chapter 08, section 6: Precision and recall: who lies within whom",
     hints=(
         "Write inside(points, owners): the share of points within some owner's ball. Use it twice.",
         "An owner's radius is its distance to the k-th nearest other owner: itself, at 0, comes first.",
@@ -456,7 +456,7 @@ MODES = Task(
     title="how many modes were found",
     difficulty=1,
     minutes=15,
-    read="chapter 08, section 6",
+    read="chapter 08, section 7: Modes, where they can be counted",
     hints=(
         "All distances at once: samples[:, None] - centers, shape (n, k, d). Which center is nearest?",
         "good = the distance to the nearest is at most 3 sigma. Only good samples hit modes.",

@@ -106,7 +106,7 @@ class Task:
         title: what it is about, a few words.
         difficulty: 1 to 3.
         minutes: how long it takes a learner.
-        read: where the chapter explains it.
+        read: where the chapter explains it: "chapter 04, section 5: " and the section's title.
         hints: three, from a nudge to nearly there.
         checks: in order, from shape to subtle.
         ideas: the wrong ideas that are known.

@@ -4,6 +4,8 @@ Checks run here in this process, on functions; tests/exercises/test_commands.py 
 """
 
 import doctest
+import json
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +47,17 @@ def answers(task: Task, other: Any = None, name: str = "") -> dict[str, Any]:
     return {**found, **({name: other} if name else {})}
 
 
+def sections(chapter: Chapter) -> list[str]:
+    """What a task's ``read`` may be: the headings of the chapter's notebook, by their numbers."""
+    (notebook,) = COURSE.root.glob(f"chapters/{chapter.number}_*.ipynb")
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    return [
+        f"chapter {chapter.number}, section {number}: {title}"
+        for number, title in re.findall(r"^## (\d+)\. (.*)$", text, re.MULTILINE)
+    ]
+
+
 @each_task
 def test_the_solution_passes(chapter: Chapter, task: Task) -> None:
     for seed in SEEDS:
@@ -73,6 +86,7 @@ def test_the_stub_is_not_started_and_its_example_holds(chapter: Chapter, task: T
 def test_the_task_says_what_it_must(chapter: Chapter, task: Task) -> None:
     assert len(set(task.hints)) == 3 and all(task.hints)
     assert task.title and task.read.startswith(f"chapter {chapter.number}, section ")
+    assert task.read in sections(chapter)
     assert 1 <= task.difficulty <= 3 and 5 <= task.minutes <= 60
     assert len(task.checks) >= 3 and all(check.why for check in task.checks)
     mine = [variant for variant in VARIANTS if variant.task == task.id]
