@@ -109,12 +109,18 @@ def _first(grad, shape):
 
 
 class Node:
-    """A node as the tasks describe it, with a name for reports."""
+    """A node as the tasks describe it, with a name for reports; counts how often it is asked."""
 
     def __init__(self, name, edges):
         self.name = name
         self.edges = edges
-        self.parents = [parent for parent, _ in edges]
+        self.asked = 0
+        self._parents = [parent for parent, _ in edges]
+
+    @property
+    def parents(self):
+        self.asked += 1
+        return self._parents
 
     def described(self):
         lines = [
@@ -151,18 +157,40 @@ OTHER_SKIP = "b: a; c: b; d: c; e: d a"
 LATE = "b: a; c: b; d: c; e: d b"  # b is met early, and used again late
 OTHER_LATE = "b: a; c: b; d: c; e: b d"
 SQUARE = "b: a a; c: b b"
-LADDER = "; ".join(f"{b}: {a} {a}x; {b}x: {a} {a}x" for a, b in itertools.pairwise("abcdefgh"))
-LADDER += "; z: h hx"
+LADDER = "; ".join(f"{b}: {a} {a}x; {b}x: {a} {a}x" for a, b in itertools.pairwise("abcdefghijkl"))
+LADDER += "; z: l lx"
 
 
 def names_in_order(f, root):
+    nodes = reachable(root)
     found = f(root)
     if type(found) not in (list, tuple):
         raise Unlike("type", type(found).__name__, "a list of nodes")
     for node in found:
         if type(node) is not Node:
             raise Unlike("type of an entry", type(node).__name__, "a node")
+        if node not in nodes:
+            raise Unlike("order", "with a node of an earlier call", "nodes of this graph alone")
     return [node.name for node in found]
+
+
+def names_of_a_second_walk(f, root):
+    f(root)
+    return names_in_order(f, root)
+
+
+def times_asked(f, root):
+    nodes = reachable(root)
+    for node in nodes:
+        node.asked = 0
+    f(root)
+    return sum(node.asked for node in nodes)
+
+
+def no_more_than_squared(root):
+    """A walk that looks for nodes in lists may pass; one that takes every path asks 8,000 times."""
+    n = len(reachable(root))
+    return Where(f"no more than {2 * n * n} for {n} nodes", lambda times: times <= 2 * n * n)
 
 
 def valid_order(root):
@@ -218,6 +246,20 @@ def other_preorder(root):
     return seen
 
 
+def marking(root):
+    order = []
+
+    def visit(node):
+        if not hasattr(node, "seen"):
+            node.seen = True
+            for parent in node.parents:
+                visit(parent)
+            order.append(node)
+
+    visit(root)
+    return order
+
+
 DOWNWARD = "a walk down from the root: nodes listed before what they were computed from"
 
 ORDER = Task(
@@ -268,11 +310,19 @@ ORDER = Task(
         ),
         Check(
             "many paths",
-            why="Sixteen nodes have hundreds of paths between them; a walk must not take each.",
+            why="Between 25 nodes there can be thousands of paths; a walk must not take each.",
             cases=lambda rng: [(graph(LADDER),)],
-            see=names_in_order,
+            see=times_asked,
+            expect=no_more_than_squared,
+            label="questions for node.parents",
+        ),
+        Check(
+            "the graph stays as it was",
+            why="Whoever walks the graph next needs it whole and without marks.",
+            cases=lambda rng: [(graph(DIAMOND),)],
+            see=names_of_a_second_walk,
             expect=valid_order,
-            label="order",
+            label="order of a second walk",
         ),
     ),
     ideas=(
@@ -285,6 +335,8 @@ ORDER = Task(
         Idea("breadth first turned round, which fails where a long and a short way lead to one node", lambda r: breadth_first(r)[::-1]),
         Idea(DOWNWARD, lambda r: postorder(r)[::-1]),
         Idea("the root left out", lambda r: postorder(r)[:-1]),
+        Idea("a walk along every path, with repeats thrown out afterwards", postorder),
+        Idea("marks on the nodes, which are still there at the next walk", marking),
     ),
 )  # fmt: skip
 
@@ -304,27 +356,59 @@ def identities():
     return lambda g: g
 
 
+def sums_of_rows():
+    """The VJP of a row that was copied to each row of the result, or a number to each entry."""
+    return lambda g: g.sum(axis=0)
+
+
 def gradients(f, root, seed):
+    nodes = reachable(root)
     found = f(root, seed)
     if not issubclass(type(found), dict):
         raise Unlike("type", type(found).__name__, "a dict from nodes to gradients")
-    for node in reachable(root):
+    for node in nodes:
         if node not in found:
             raise Unlike(f"gradient of {node.name}", "missing", "there")
-    return {f"gradient of {node.name}": found[node] for node in reachable(root)}
+    return {f"gradient of {node.name}": found[node] for node in nodes}
 
 
 def over_all_paths(root, seed):
     """v_bar is a sum over every path from the root to v, since each vjp is linear."""
-    total = {f"gradient of {node.name}": np.zeros(np.shape(seed)) for node in reachable(root)}
+    return {f"gradient of {node.name}": g for node, g in along_each_path(root, seed).items()}
+
+
+def along_each_path(root, seed):
+    total = {}
 
     def walk(node, g):
-        total[f"gradient of {node.name}"] = total[f"gradient of {node.name}"] + g
+        total[node] = total[node] + g if node in total else g
         for parent, vjp in node.edges:
             walk(parent, vjp(g))
 
     walk(root, seed)
     return total
+
+
+def gradients_of_a_second_walk(f, root, seed):
+    f(root, seed)
+    return gradients(f, root, seed)
+
+
+def calls_of_vjps(f, root, seed):
+    calls = []
+
+    def counted(vjp):
+        return lambda g: calls.append(g) or vjp(g)
+
+    for node in reachable(root):
+        node.edges = [(parent, counted(vjp)) for parent, vjp in node.edges]
+    f(root, seed)
+    return len(calls)
+
+
+def one_for_each_edge(root, seed):
+    edges = sum(len(node.edges) for node in reachable(root))
+    return Where(f"{edges}, one for each edge", lambda calls: calls <= 2 * edges)
 
 
 def walk_with(combine, order=lambda root: postorder(root)[::-1]):
@@ -355,6 +439,26 @@ def add_in_place(grads, parent, part):
         grads[parent] += part
     else:
         grads[parent] = part
+
+
+def from_zeros(root, seed):
+    grads = {node: np.zeros_like(seed) * 0.0 for node in reachable(root)}
+    grads[root] = seed
+    for node in postorder(root)[::-1]:
+        for parent, vjp in node.edges:
+            grads[parent] = grads[parent] + vjp(grads[node])
+    return grads
+
+
+def kept_on_nodes(root, seed):
+    order = postorder(root)
+    for node in order:
+        node.grad = getattr(node, "grad", 0.0)
+    root.grad = seed
+    for node in reversed(order):
+        for parent, vjp in node.edges:
+            parent.grad = parent.grad + vjp(node.grad)
+    return {node: node.grad for node in order}
 
 
 def without_seed(root, seed):
@@ -413,10 +517,26 @@ ACCUMULATE = Task(
             see=gradients,
         ),
         Check(
-            "many paths",
-            why="The walk visits nodes, not paths: its time grows with the graph's size.",
-            cases=lambda rng: [(graph(LADDER, scales(rng)), 1.0)],
+            "arrays of several shapes",
+            why="A gradient has the shape of its own node: a bias's is not a batch's.",
+            cases=lambda rng: [
+                (graph(g, sums_of_rows), rng.normal(size=(2, 3))) for g in ("b: a", "b: a; c: b b")
+            ],
             see=gradients,
+        ),
+        Check(
+            "many paths",
+            why="The walk takes each edge once, not each path: its time grows with the graph's size.",
+            cases=lambda rng: [(graph(LADDER, scales(rng)), 1.0)],
+            see=calls_of_vjps,
+            expect=one_for_each_edge,
+            label="calls of a vjp",
+        ),
+        Check(
+            "the graph stays as it was",
+            why="Gradients are asked for more than once, and each time they begin at nothing.",
+            cases=lambda rng: [(graph(DIAMOND, scales(rng)), 1.0)],
+            see=gradients_of_a_second_walk,
         ),
     ),
     ideas=(
@@ -427,6 +547,9 @@ ACCUMULATE = Task(
         Idea("gradients passed on before they are complete", walk_with(add, breadth_first)),
         Idea("+= into an array that another node holds", walk_with(add_in_place)),
         Idea("a seed of 1 whatever the seed is", without_seed),
+        Idea("sums that begin with zeros of the seed's shape", from_zeros),
+        Idea("every path walked by itself", along_each_path),
+        Idea("gradients kept on the nodes, and added to at the next walk", kept_on_nodes),
         Idea("the root left out", lambda r, s: {n: g for n, g in walk_with(add)(r, s).items() if n is not r}),
     ),
 )  # fmt: skip

@@ -132,6 +132,21 @@ def test_a_variant_is_judged_as_it_should_be(variant: Variant) -> None:
             assert (failure.check, failure.looks_like) == (variant.check, variant.looks_like)
 
 
+def test_a_list_that_is_kept_from_call_to_call_is_named() -> None:
+    def topological_order(root: Any, seen: list[Any] = []) -> list[Any]:  # noqa: B006  the mistake
+        for parent in root.parents:
+            if parent not in seen:
+                topological_order(parent, seen)
+        seen.append(root)
+        return seen
+
+    task = next(task for _, task in PAIRS if task.id == "01.2")
+    failure = first_failure(task, {"topological_order": topological_order}, 0)
+    assert failure is not None and failure.difference is not None
+    assert failure.check == "a chain"
+    assert failure.difference.yours == "with a node of an earlier call"
+
+
 @contextmanager
 def no_longer_than(seconds: int) -> Iterator[None]:
     """An endless loop is caught as well."""

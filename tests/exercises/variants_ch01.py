@@ -158,6 +158,58 @@ def topological_order(root):
     return order
 
 
+@wrong(
+    "01.2",
+    "the graph stays as it was",
+    "marks on the nodes, which are still there at the next walk",
+)
+def topological_order(root):
+    order, stack = [], [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif not getattr(node, "visited", False):
+            node.visited = True
+            stack += [(node, True), *((parent, False) for parent in node.parents)]
+    return order
+
+
+@wrong("01.2", "the graph stays as it was")
+def topological_order(root):
+    """Takes the graph apart."""
+    order, stack = [], [root]
+    while stack:
+        if stack[-1] in order:
+            stack.pop()
+        elif stack[-1].parents:
+            stack.append(stack[-1].parents.pop())
+        else:
+            order.append(stack.pop())
+    return order
+
+
+@wrong("01.2", "many paths", "a walk along every path, with repeats thrown out afterwards")
+def topological_order(root):
+    def below(node):
+        return [n for parent in node.parents for n in below(parent)] + [node]
+
+    return list(dict.fromkeys(below(root)))
+
+
+@right("01.2")
+def topological_order(root):
+    """Slow, but not as slow as all paths: whichever node is ready comes next."""
+    waiting, order = [root], []
+    for node in waiting:
+        waiting += [p for p in dict.fromkeys(node.parents) if p not in waiting]
+    while waiting:
+        node = next(n for n in waiting if all(parent in order for parent in n.parents))
+        waiting.remove(node)
+        order.append(node)
+    return order
+
+
 @right("01.3")
 def accumulate(root, seed):
     """Recursion over uses, with no order made beforehand."""
@@ -193,7 +245,7 @@ def accumulate(root, seed):
             if parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
-    grads, ready = defaultdict(lambda: np.zeros(np.shape(seed))), [root]
+    grads, ready = defaultdict(float), [root]
     grads[root] = seed
     while ready:
         node = ready.pop(0)
@@ -267,6 +319,70 @@ def accumulate(root, seed):
         for parent, vjp in node.edges:
             grads[parent] = grads.get(parent, 0.0) + vjp(grads[node])
     del grads[root]
+    return grads
+
+
+@right("01.3")
+def accumulate(root, seed):
+    """Gradients kept on the nodes, and set anew at each walk."""
+    order = order_of(root)
+    for node in order:
+        node.grad = 0.0
+    root.grad = seed
+    for node in order:
+        for parent, vjp in node.edges:
+            parent.grad = parent.grad + vjp(node.grad)
+    return {node: node.grad for node in order}
+
+
+@wrong("01.3", "the graph stays as it was")
+def accumulate(root, seed):
+    """Takes the graph apart."""
+    grads = {root: seed}
+    for node in order_of(root):
+        while node.edges:
+            parent, vjp = node.edges.pop()
+            grads[parent] = grads.get(parent, 0.0) + vjp(grads[node])
+    return grads
+
+
+@wrong(
+    "01.3",
+    "the graph stays as it was",
+    "gradients kept on the nodes, and added to at the next walk",
+)
+def accumulate(root, seed):
+    order = order_of(root)
+    for node in order:
+        if not hasattr(node, "bar"):
+            node.bar = 0.0
+    root.bar = seed
+    for node in order:
+        for parent, vjp in node.edges:
+            parent.bar = parent.bar + vjp(node.bar)
+    return {node: node.bar for node in order}
+
+
+@wrong("01.3", "arrays of several shapes", "sums that begin with zeros of the seed's shape")
+def accumulate(root, seed):
+    grads = defaultdict(lambda: np.zeros(np.shape(seed)))
+    grads[root] = seed
+    for node in order_of(root):
+        for parent, vjp in node.edges:
+            grads[parent] = grads[parent] + vjp(grads[node])
+    return grads
+
+
+@wrong("01.3", "many paths", "every path walked by itself")
+def accumulate(root, seed):
+    grads = {}
+
+    def go(node, g):
+        grads[node] = grads.get(node, 0) + g
+        for parent, vjp in node.edges:
+            go(parent, vjp(g))
+
+    go(root, seed)
     return grads
 
 
