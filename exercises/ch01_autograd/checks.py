@@ -566,6 +566,8 @@ def by_entry(x):
     return np.array([one_log_sigmoid(float(v)) for v in x.ravel()]).reshape(x.shape)
 
 
+LOG_OF_SIGMOID = "log(sigmoid(x)) as it is written: e^1000 is inf, and its reciprocal 0"
+
 LOG_SIGMOID = Task(
     "01.4",
     ("log_sigmoid",),
@@ -614,11 +616,13 @@ LOG_SIGMOID = Task(
         ),
     ),
     ideas=(
-        Idea("log(sigmoid(x)), after sigmoid has rounded to 0", lambda x: np.log(1 / (1 + np.exp(-x)))),
+        Idea(LOG_OF_SIGMOID, lambda x: np.log(1 / (1 + np.exp(-x)))),
         Idea("log(sigmoid(x)) with a small number added", lambda x: np.log(1 / (1 + np.exp(-x)) + 1e-8)),
         Idea("log(sigmoid(x)) with a small number added", lambda x: np.log(1 / (1 + np.exp(-x)) + 1e-12)),
         Idea("x - log(1 + e^x), whose e^x overflows", lambda x: x - np.log(1 + np.exp(x))),
         Idea("softplus(-x), which is -log sigmoid(x)", lambda x: -by_entry(x)),
+        Idea("max(x, 0) where min(x, 0) belongs", lambda x: np.abs(x) + by_entry(x)),
+        Idea("log(1 + e^-|x|) added, where it is taken away", lambda x: 2 * np.minimum(x, 0) - by_entry(x)),
         Idea("the sigmoid itself", lambda x: np.exp(by_entry(x))),
         Idea("log(1 - sigmoid(x)), the other player's", lambda x: by_entry(-x)),
     ),
@@ -683,8 +687,14 @@ def balanced(g):
     return g + off
 
 
-def scaled(factor):
-    return lambda x: factor * cubes(x), lambda x: factor * grad_cubes(x)
+def scaled(factor, wrong=1.0):
+    def scaled_cubes(x):
+        return factor * cubes(x)
+
+    def grad_scaled_cubes(x):
+        return wrong * factor * grad_cubes(x)
+
+    return scaled_cubes, grad_scaled_cubes
 
 
 def steep(x):
@@ -717,6 +727,22 @@ def errors(directions, f, grad_f, x, eps, one_sided=False, relative=True):
 def tries(x):
     rng = np.random.default_rng(1)
     return [rng.normal(size=x.shape) for _ in range(10)]
+
+
+def is_the_largest(gradient_error, f, grad_f, x):
+    """Whether the answer is the largest error along the directions in which f was asked."""
+    asked = []
+
+    def watched(point):
+        asked.append(np.array(point))
+        return f(point)
+
+    error = error_as_number(gradient_error, watched, grad_f, x)
+    ways = [point - x for point in asked if (point != x).any()]
+    largest = max(errors(ways, f, grad_f, x, 1.0), default=0.0)
+    if not abs(error - largest) <= 0.01 * largest:
+        raise Unlike("error", f"{error:.4g}", f"{largest:.4g}, the largest of your own tries")
+    return True
 
 
 GRADIENT_ERROR = Task(
@@ -782,9 +808,7 @@ GRADIENT_ERROR = Task(
         Check(
             "a very small function, wrong",
             why="An error of 1e-9 is large if the gradient is 1e-9: it must be relative.",
-            cases=lambda rng: [
-                (scaled(1e-9)[0], lambda x: 1.5e-9 * grad_cubes(x), point(rng, 4)),
-            ],
+            cases=lambda rng: [(*scaled(1e-9, wrong=1.5), point(rng, 4))],
             see=error_as_number,
             expect=large,
             label="error",
@@ -814,6 +838,13 @@ GRADIENT_ERROR = Task(
             label="error",
         ),
         Check(
+            "the largest of the tries",
+            why="Some directions hardly see an error; one that sees it is enough.",
+            cases=lambda rng: [(cubes, spoiled(one_entry), point(rng, 12)) for _ in range(4)],
+            see=is_the_largest,
+            expect=lambda *_: True,
+        ),
+        Check(
             "a constant",
             why="Its slope is 0 in both ways, and 0 / 0 is nan.",
             cases=lambda rng: [(constant, np.zeros_like, point(rng, 3))],
@@ -826,6 +857,14 @@ GRADIENT_ERROR = Task(
         Idea(
             "the all-ones direction, which sees only the sum of the gradient",
             lambda f, g, x, eps=1e-6: max(errors([np.ones_like(x)], f, g, x, eps)),
+        ),
+        Idea(
+            "a difference divided by eps, not by 2 eps",
+            lambda f, g, x, eps=1e-6: max(errors(tries(x), lambda y: 2 * f(y), g, x, eps)),
+        ),
+        Idea(
+            "the mean of the tries, not the largest",
+            lambda f, g, x, eps=1e-6: np.mean(errors(tries(x), f, g, x, eps)),
         ),
         Idea(
             "the absolute error",

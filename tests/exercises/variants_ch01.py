@@ -406,7 +406,11 @@ def log_sigmoid(x):
     return np.where(x < 0, x - np.log1p(np.exp(x)), -np.log1p(np.exp(-x)))
 
 
-@wrong("01.4", "large negative numbers", "log(sigmoid(x)), after sigmoid has rounded to 0")
+@wrong(
+    "01.4",
+    "large negative numbers",
+    "log(sigmoid(x)) as it is written: e^1000 is inf, and its reciprocal 0",
+)
 def log_sigmoid(x):
     return -np.log(1.0 + np.exp(-x))
 
@@ -414,6 +418,16 @@ def log_sigmoid(x):
 @wrong("01.4", "ordinary numbers", "softplus(-x), which is -log sigmoid(x)")
 def log_sigmoid(x):
     return np.logaddexp(0, -x)
+
+
+@wrong("01.4", "ordinary numbers", "max(x, 0) where min(x, 0) belongs")
+def log_sigmoid(x):
+    return x * (x > 0) - np.log1p(np.exp(-np.abs(x)))
+
+
+@wrong("01.4", "ordinary numbers", "log(1 + e^-|x|) added, where it is taken away")
+def log_sigmoid(x):
+    return np.minimum(x, 0) + np.logaddexp(0, -np.abs(x))
 
 
 @wrong("01.4", "large positive numbers", "x - log(1 + e^x), whose e^x overflows")
@@ -501,3 +515,45 @@ def gradient_error(f, grad_f, x, eps=1e-6):
         b = (grad_f(x) * v).sum()
         errors.append(abs(a - b) / np.maximum(abs(a), abs(b)))
     return np.max(errors)
+
+
+def errors_of(f, grad_f, x, eps, divisor=2):
+    rng = np.random.default_rng(7)
+    for _ in range(10):
+        v = rng.standard_normal(x.shape)
+        a = (f(x + eps * v) - f(x - eps * v)) / (divisor * eps)
+        b = (grad_f(x) * v).sum()
+        yield abs(a - b) / (max(abs(a), abs(b)) or 1.0)
+
+
+@wrong("01.5", "the largest of the tries")
+def gradient_error(f, grad_f, x, eps=1e-6):
+    return min(errors_of(f, grad_f, x, eps))
+
+
+@wrong("01.5", "the largest of the tries")
+def gradient_error(f, grad_f, x, eps=1e-6):
+    return list(errors_of(f, grad_f, x, eps))[-1]
+
+
+@wrong("01.5", "the largest of the tries")
+def gradient_error(f, grad_f, x, eps=1e-6):
+    return sum(errors_of(f, grad_f, x, eps)) / 10
+
+
+@wrong("01.5", "a gradient that is right", "a difference divided by eps, not by 2 eps")
+def gradient_error(f, grad_f, x, eps=1e-6):
+    return max(errors_of(f, grad_f, x, eps, divisor=1))
+
+
+@right("01.5")
+def gradient_error(f, grad_f, x, eps=1e-6):
+    """Random signs, which give every entry the same weight."""
+    rng, worst = np.random.default_rng(7), 0.0
+    for _ in range(20):
+        v = rng.choice([-1.0, 1.0], x.shape)
+        a = (f(x + eps * v) - f(x - eps * v)) / (2 * eps)
+        b = float(np.vdot(grad_f(x), v))
+        if a or b:
+            worst = max(worst, abs(a - b) / max(abs(a), abs(b)))
+    return worst
