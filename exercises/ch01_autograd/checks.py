@@ -9,7 +9,7 @@ from math import exp, inf, log1p
 
 import numpy as np
 
-from minigan.grading import Check, Idea, Task, Unlike, Where
+from minigan.grading import Check, Idea, Task, Unlike, Where, kind
 
 # --- 01.1 -----------------------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ def names_in_order(f, root):
     nodes = reachable(root)
     found = f(root)
     if type(found) not in (list, tuple):
-        raise Unlike("type", type(found).__name__, "a list of nodes")
+        raise Unlike("type", kind(found), "a list of nodes")
     for node in found:
         if type(node) is not Node:
             raise Unlike("type of an entry", type(node).__name__, "a node")
@@ -365,7 +365,7 @@ def gradients(f, root, seed):
     nodes = reachable(root)
     found = f(root, seed)
     if not issubclass(type(found), dict):
-        raise Unlike("type", type(found).__name__, "a dict from nodes to gradients")
+        raise Unlike("type", kind(found), "a dict from nodes to gradients")
     for node in nodes:
         if node not in found:
             raise Unlike(f"gradient of {node.name}", "missing", "there")
@@ -653,7 +653,7 @@ def error_as_number(f, *args):
     if issubclass(type(found), np.ndarray) and found.shape == ():
         return found.item()
     if not is_number(found):
-        raise Unlike("type", type(found).__name__, "a number")
+        raise Unlike("type", kind(found), "a number")
     return float(found)
 
 

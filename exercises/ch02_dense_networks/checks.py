@@ -7,7 +7,7 @@ from math import exp, inf, log1p, sqrt
 
 import numpy as np
 
-from minigan.grading import Check, Idea, Task, Unlike
+from minigan.grading import Check, Idea, Task, Unlike, kind
 
 
 def part(i, *names):
@@ -16,7 +16,7 @@ def part(i, *names):
     def see(f, *args):
         found = f(*args)
         if type(found) not in (tuple, list) or len(found) != len(names):
-            raise Unlike("type", type(found).__name__, f"a tuple ({', '.join(names)})")
+            raise Unlike("type", kind(found), f"a tuple ({', '.join(names)})")
         return found[i]
 
     return see

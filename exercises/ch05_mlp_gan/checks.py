@@ -12,7 +12,7 @@ import numpy as np
 import minigan as mg
 from minigan.functional import concatenate, sigmoid, softplus
 from minigan.functional import log as tensor_log
-from minigan.grading import Check, Idea, Task, Unlike
+from minigan.grading import Check, Idea, Task, Unlike, kind
 
 # --- 05.1 -----------------------------------------------------------------------------------------
 
@@ -34,7 +34,7 @@ def nearest_pixel(images):
 def kind_of(f, images):
     found = f(images)
     if not issubclass(type(found), np.ndarray):
-        raise Unlike("type", type(found).__name__, "an array")
+        raise Unlike("type", kind(found), "an array")
     return {"dtype": str(found.dtype), "shape": found.shape}
 
 
@@ -195,7 +195,7 @@ def g_case(**options):
 def as_float(step, *args):
     loss = step(*args)
     if type(loss) is not float and not issubclass(type(loss), np.floating):
-        raise Unlike("type", type(loss).__name__, "a float (loss.item())")
+        raise Unlike("type", kind(loss), "a float (loss.item())")
     return float(loss)
 
 

@@ -9,7 +9,7 @@ from math import inf, sqrt
 import numpy as np
 
 import minigan as mg
-from minigan.grading import Check, Idea, Task, Unlike, Where
+from minigan.grading import Check, Idea, Task, Unlike, Where, kind
 
 nn = mg.nn
 
@@ -482,7 +482,7 @@ NORM = Task(
 def built(f, latent_dim, channels):
     generator = f(latent_dim, channels)
     if not isinstance(generator, nn.Module) or not issubclass(type(generator), nn.Module):
-        raise Unlike("type", type(generator).__name__, "a Module of minigan.nn")
+        raise Unlike("type", kind(generator), "a Module of minigan.nn")
     return generator
 
 

@@ -12,6 +12,7 @@ or as a user with no rights, and read what they wrote.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
 import queue
@@ -95,7 +96,10 @@ def check_task(
     report.not_started = all(source.untouched(name) for name in task.functions)
     missing = [name for name in task.functions if name not in source.definitions]
     if missing and not _imports_everything(source):
-        report.trouble = f"there is no function {missing[0]} in it"
+        report.trouble = f"there is no function {missing[0]} in the file"
+        others = {name for other in chapter.tasks for name in other.functions}
+        if like := difflib.get_close_matches(missing[0], set(source.definitions) - others, 1):
+            report.trouble += f"; is it {like[0]}?"
     elif not report.not_started:
         _run_child(chapter, report, time_limit)
     return report

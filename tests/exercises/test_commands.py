@@ -103,7 +103,7 @@ def test_the_report_of_a_failure(work: Path) -> None:
         "why it matters  G gets no signal exactly when it is worst.",
         "looks like      the saturating loss log(1 - D(G(z))).",
         "– 5 checks not run (fix the first)",
-        "Score 4/10 · next: minigan hint 04.4 (1 of 3) · read: chapter 04, section 5",
+        "Score 4/10 · next: minigan hint 04.4 (1 of 3)\nread chapter 04, section 5: Why it stalls\n",
         "--seed 5",
     ):
         assert part in result.out, result.out
@@ -130,10 +130,22 @@ HOSTILE = {
     "a flood": ("def optimal_discriminator(p, q):\n    while True: print('x' * 999)", "more than 1 MB"),
     "a syntax error": ("def optimal_discriminator(p, q)\n    return p", "not valid Python"),
     "no text": ("\0", "not valid Python"),
-    "a missing function": ("x = 1", "no function optimal_discriminator"),
+    "a missing function": ("x = 1", "no function optimal_discriminator in the file\n"),
+    "a function of another name": (
+        RIGHT.replace("optimal_d", "optimald"), "is it\n    optimaldiscriminator?"
+    ),
+    "a function that is half written": (
+        "def optimal_discriminator(p, q):\n    if p.ndim > 0:\n        raise NotImplementedError",
+        "it is still to be written",
+    ),
     "not a function": ("optimal_discriminator = 3", "not a function"),
     "an error at import": (RIGHT + "1 / 0", "ZeroDivisionError"),
-    "its arguments changed": (RIGHT.replace("t = p + q\n", "t = p + q; p *= 1.0; p[0] += 1e-9\n"), "in place"),
+    "its arguments changed": (
+        RIGHT.replace("t = p + q\n", "t = p + q; q *= 1.0; q[0] += 1e-9\n"),
+        "q         yours was changed in place    expected as it was\n"
+        "      why it matters  Whoever calls it may still need what was passed.",
+    ),
+    "a NumPy array's article": ("def optimal_discriminator(p, q): return p.astype(object)", "an ndarray"),
     "None": ("def optimal_discriminator(p, q): pass", "is a return missing?"),
     "equal to everything": (
         "class Any:\n    shape = (3, 4); dtype = 'float64'; ndim = 2\n"
@@ -398,6 +410,8 @@ def test_a_notebook_checks_and_shows_the_status(work: Path, capsys: Any) -> None
     assert "To begin: minigan start 04" in capsys.readouterr().out
     with pytest.raises(ValueError, match="no task"):
         notebook_check("04.9")
+    with pytest.raises(ValueError, match='4.1 is no task; write it in quotes: "04.4"'):
+        notebook_check(4.1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("encoding", "mark"), [("utf-8", "–"), ("ascii", "-"), ("cp1252", "-")])
