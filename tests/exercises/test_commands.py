@@ -378,6 +378,10 @@ def test_a_class_is_graded_in_one_command(course: Path, tmp_path: Path, monkeypa
         (folder / f"student {i}/deep/ch04_gan_game.py").write_text(SOLUTION)
     (folder / "=cmd().py").write_text(RIGHT)
     (folder / "anna_ch04_gan_game.py").write_text(HOSTILE["an endless loop"][0])
+    late = "    import numpy as np\n    while p.ndim == 1 and not (p + q).all(): pass\n    return p / (p + q)\n"
+    (folder / "late_ch04_gan_game.py").write_text("def optimal_discriminator(p, q):\n" + late)
+    (folder / "sly_ch04_gan_game.py").write_text("import minigan.grading\n" + RIGHT)
+    (folder / "broken_ch04_gan_game.py").write_text("def (")
     (folder / "bert.py").write_text("def (")
     (folder / "carl").mkdir()
     out = tmp_path / "grades.csv"
@@ -393,6 +397,13 @@ def test_a_class_is_graded_in_one_command(course: Path, tmp_path: Path, monkeypa
         assert rows[f"student {i}"]["score"] == "100.0" and rows[f"student {i}"]["passed"] == "5"
     assert rows["'=cmd()"]["passed"] == "1" and rows["'=cmd()"]["04.1"] == "1.00"
     assert rows["anna"]["passed"] == "0" and "longer than 1 s" in rows["anna"]["notes"]
+    assert rows["late"]["passed"] == "0" and rows["late"]["04.1"] == "0.60"  # what passed, counts
+    assert rows["sly"]["passed"] == "1" and "speaks of minigan.grading" in rows["sly"]["notes"]
+    assert rows["student 0"]["notes"] == ""
+    broken = rows["broken"]["notes"]
+    assert (
+        broken.startswith("04.1, 04.2, 04.3, 04.4, 04.5: not valid Python") and "line 1" in broken
+    )
     assert "of no chapter" in rows["bert"]["notes"]
     assert rows["carl"]["score"] == "0.0" and rows["carl"]["04.1"] == ""
     assert "student 0" in minigan("grade", folder, "--chapter", "04").out
