@@ -80,26 +80,35 @@ CONV = Task(
         ),
         Check(
             "one channel",
-            why="The kernel lies on the picture as it is; turning it round is for signal theory.",
+            why="A sum of products over all of the kernel, which lies on the picture as it is; turning it "
+            "round is for signal theory.",
             cases=small_picture,
         ),
         Check(
             "several channels",
             why="Each output sums over all input channels.",
-            cases=conv_cases(((2, 3, 5, 6), (4, 3, 3, 2), 1, 0), ((1, 2, 4, 4), (2, 2, 1, 1), 1, 0)),
+            cases=conv_cases(
+                ((1, 2, 2, 3), (1, 2, 2, 2), 1, 0),
+                ((2, 3, 5, 6), (4, 3, 3, 2), 1, 0),
+                ((1, 2, 4, 4), (2, 2, 1, 1), 1, 0),
+            ),
         ),
         Check(
             "stride",
             why="Windows begin every stride entries; what does not fill a window is left out.",
             cases=conv_cases(
-                ((2, 2, 7, 6), (3, 2, 3, 2), 2, 0), ((1, 1, 8, 6), (1, 1, 2, 3), 3, 0)
+                ((1, 1, 2, 6), (1, 1, 2, 2), 2, 0),
+                ((2, 2, 7, 6), (3, 2, 3, 2), 2, 0),
+                ((1, 1, 8, 6), (1, 1, 2, 3), 3, 0),
             ),
         ),
         Check(
             "padding",
             why="Zeros around the picture let the kernel look over its border.",
             cases=conv_cases(
-                ((2, 2, 4, 5), (3, 2, 3, 3), 1, 1), ((1, 2, 5, 3), (2, 2, 4, 3), 2, 2)
+                ((1, 1, 2, 2), (1, 1, 2, 2), 1, 1),
+                ((2, 2, 4, 5), (3, 2, 3, 3), 1, 1),
+                ((1, 2, 5, 3), (2, 2, 4, 3), 2, 2),
             ),
         ),
     ),
@@ -184,7 +193,7 @@ SIZES = Task(
         ),
     ),
     ideas=(
-        Idea("ceil where floor belongs", lambda n, k, s, p: -(-(n + 2 * p - k) // s) + 1),
+        Idea("rounded up, or to the nearest, where floor belongs", lambda n, k, s, p: -(-(n + 2 * p - k) // s) + 1),
         Idea("division with a remainder, not a whole number", lambda n, k, s, p: (n + 2 * p - k) / s + 1),
         Idea("the + 1 forgotten", lambda n, k, s, p: (n + 2 * p - k) // s),
         Idea("padding on one side only", lambda n, k, s, p: (n + p - k) // s + 1),

@@ -156,10 +156,13 @@ OPTIMUM = Task(
         Idea("q / (p + q), which is 1 - D*", lambda p, q: 1 - naive_optimum(p, q)),
         Idea("p / (p + q) with no care for 0 / 0", lambda p, q: p / (p + q)),
         Idea(
-            "a constant added to p + q, which gives 0 for 0 / 0",
+            "0 for 0 / 0: nan turned into 0, or a constant added to p + q",
             lambda p, q: np.where(p + q, naive_optimum(p, q), 0.0),
         ),
-        Idea("a constant added to p + q, which gives 0 for 0 / 0", lambda p, q: p / (p + q + 1e-8)),
+        Idea(
+            "0 for 0 / 0: nan turned into 0, or a constant added to p + q",
+            lambda p, q: p / (p + q + 1e-8),
+        ),
         Idea("a hard decision for the larger density", lambda p, q: (p > q) * 1.0),
     ),
 )
@@ -197,8 +200,8 @@ DIVERGENCE = Task(
             "value",
             why="It is measured in nats, as the mean of two divergences from the mixture.",
             cases=lambda rng: [
-                (probabilities(rng, 3, 5), probabilities(rng, 3, 5)),
                 (probabilities(rng, 4), probabilities(rng, 4)),
+                (probabilities(rng, 3, 5), probabilities(rng, 3, 5)),
             ],
         ),
         Check(
@@ -225,8 +228,8 @@ DIVERGENCE = Task(
             why="Real histograms have empty bins, and one nan spoils the whole figure.",
             cases=lambda rng: [
                 (
-                    with_zeros(probabilities(rng, 3, 6), 1, 4),
-                    with_zeros(probabilities(rng, 3, 6), 4, 5),
+                    with_zeros(probabilities(rng, 2, 6), 1, 4),
+                    with_zeros(probabilities(rng, 2, 6), 4, 5),
                 )
             ],
         ),

@@ -91,8 +91,8 @@ BILINEAR = Task(
         Idea("both players go down: y must go up", lambda x, y, h, s: (x - h * y, y - h * (x if s else x - h * y))),
         Idea("both players go up: x must go down", lambda x, y, h, s: (x + h * y, y + h * (x if s else x + h * y))),
         Idea("the players exchanged: x goes up and y down", lambda x, y, h, s: (x + h * y, y - h * (x if s else x + h * y))),
-        Idea("alternating in both cases", lambda x, y, h, s: by_matrix(x, y, h, False)),
-        Idea("simultaneous in both cases", lambda x, y, h, s: by_matrix(x, y, h, True)),
+        Idea("alternating steps where simultaneous ones were asked for", lambda x, y, h, s: by_matrix(x, y, h, False)),
+        Idea("simultaneous steps where alternating ones were asked for", lambda x, y, h, s: by_matrix(x, y, h, True)),
         Idea("y first, and x sees the new y", lambda x, y, h, s: (x - h * y, y + h * x) if s else (x - h * (y + h * x), y + h * x)),
         Idea("each player moving along its own value", lambda x, y, h, s: (x - h * x, y + h * y)),
     ),
@@ -159,7 +159,7 @@ SMOOTHED = Task(
         Idea("beta left out", lambda p, q, a=0.9, b=0.0: mean_target(p, q, a, 0.0)),
         Idea("the densities smoothed in the divisor as well", lambda p, q, a=0.9, b=0.0: a * p / (a * p + q)),
         Idea("0 / 0 not cared for", lambda p, q, a=0.9, b=0.0: (a * p + b * q) / (p + q)),
-        Idea("a constant added to p + q, which gives 0 for 0 / 0", lambda p, q, a=0.9, b=0.0: (a * p + b * q) / (p + q + 1e-12)),
+        Idea("0 for 0 / 0: nan turned into 0, or a constant added to p + q", lambda p, q, a=0.9, b=0.0: (a * p + b * q) / (p + q + 1e-12)),
     ),
 )  # fmt: skip
 

@@ -121,7 +121,8 @@ def frechet_distance(mu1, cov1, mu2, cov2):
 @wrong(
     "08.3",
     "singular covariances",
-    "a Cholesky factor, which singular matrices do not have",
+    "what singular matrices do not have: a Cholesky factor, an inverse, or eigenvalues of which "
+    "none is rounded below 0",
 )
 def frechet_distance(mu1, cov1, mu2, cov2):
     c = np.linalg.cholesky(cov2)
