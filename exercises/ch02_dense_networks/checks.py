@@ -263,7 +263,7 @@ def adam_by_entry(param, grad, m, v, t, lr, beta1, beta2, eps, **wrong):
 
 
 def adam_like(
-    corrected=True, power=0, inside=False, sign=-1, square=True, swapped=False, keep=False
+    corrected=True, power=0, inside=False, sign=-1, square=np.square, swapped=False, keep=False
 ):
     """Adam with one thing wrong."""
 
@@ -271,7 +271,7 @@ def adam_like(
         if swapped:
             beta1, beta2 = beta2, beta1
         m = beta1 * m + (1 - beta1) * grad
-        v = beta2 * v + (1 - beta2) * (grad**2 if square else abs(grad))
+        v = beta2 * v + (1 - beta2) * square(grad)
         c1, c2 = (1 - beta1 ** (t + power), 1 - beta2 ** (t + power)) if corrected else (1, 1)
         a, b = m / c1, v / c2
         root = np.sqrt(b + eps) if inside else np.sqrt(b) + eps
@@ -285,6 +285,11 @@ def rate_folded(param, grad, m, v, t, lr, beta1, beta2, eps):
     v = beta2 * v + (1 - beta2) * grad**2
     rate = lr * np.sqrt(1 - beta2**t) / (1 - beta1**t)
     return param - rate * m / (np.sqrt(v) + eps), m, v
+
+
+def uncounted(param, grad, m, v, t, *rest):
+    new_param, *_ = adam_like()(param, grad, m, v, 1, *rest)
+    return new_param, *adam_like()(param, grad, m, v, t, *rest)[1:]
 
 
 def only_first(param, grad, m, v, t, lr, beta1, beta2, eps):
@@ -360,7 +365,9 @@ ADAM = Task(
         Idea("eps inside of the root", adam_like(inside=True)),
         Idea("eps added before the correction of v", rate_folded),
         Idea("a step uphill", adam_like(sign=1)),
-        Idea("v as a mean of |grad|, not of its square", adam_like(square=False)),
+        Idea("v as a mean of |grad|, not of its square", adam_like(square=np.abs)),
+        Idea("v as a mean of grad, not of its square", adam_like(square=np.positive)),
+        Idea("beta where beta^t belongs, which is right at the first step alone", uncounted),
         Idea("beta1 and beta2 exchanged", adam_like(swapped=True)),
         Idea("the corrected averages kept for the next step", adam_like(keep=True)),
     ),

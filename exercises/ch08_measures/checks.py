@@ -43,6 +43,18 @@ def unstable(samples, test, sigma):
     )
 
 
+def stable_but(top_of, samples, test, sigma, put_back=True):
+    """With another largest exponent taken out, or without putting it back."""
+    e = -((test[:, None] - samples) ** 2).sum(2) / (2 * sigma**2)
+    top = top_of(e)
+    log_mean = np.log(np.exp(e - top).mean(1)) + (top.ravel() if put_back else 0.0)
+    return log_mean - normaliser(samples.shape[1], sigma)
+
+
+def of_rows(e):
+    return e.max(axis=1, keepdims=True)
+
+
 def normaliser(d, sigma):
     return d * (log(sigma) + log(2 * pi) / 2)
 
@@ -99,6 +111,8 @@ PARZEN = Task(
         Idea("a sum over the samples instead of a mean", shifted(lambda d, n, s: log(n))),
         Idea("sigma^2 for 2 sigma^2 in the exponent", lambda s, t, w: naive_parzen(s, t, w / sqrt(2)) + s.shape[1] * log(1 / sqrt(2))),
         Idea("exponentials that round to 0 before their logarithm is taken", unstable),
+        Idea("the largest exponent of all rows taken out, not that of each row", lambda s, t, w: stable_but(np.max, s, t, w)),
+        Idea("the largest exponent taken out and not put back", lambda s, t, w: stable_but(of_rows, s, t, w, put_back=False)),
         Idea("a mean of logarithms", lambda s, t, w: (-((t[:, None] - s) ** 2).sum(2) / (2 * w**2)).mean(1) - normaliser(s.shape[1], w)),
         Idea("the mean over the test points", lambda s, t, w: naive_parzen(s, t, w).mean()),
         Idea("the nearest sample alone", lambda s, t, w: (-((t[:, None] - s) ** 2).sum(2) / (2 * w**2)).max(1) - normaliser(s.shape[1], w)),
