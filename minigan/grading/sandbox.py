@@ -117,8 +117,9 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
         "task": report.task.id,
         "file": str(report.file),
         "seed": report.seed,
+        "seconds": time_limit,
     }
-    done = None
+    done = running = None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         child = _Child(json.dumps(job).encode(), folder)
         try:
@@ -131,6 +132,8 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
                     report.trouble = f"importing the file raised {event['not_imported']}"
                     report.line = event["line"]
                     return
+                elif "running" in event:
+                    running = event["running"]
                 elif "outcome" in event:
                     report.outcomes.append(Outcome.from_json(event["outcome"]))
                 elif "done" in event:
@@ -140,9 +143,10 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
                 report.trouble = f"stopped: it printed more than {OUTPUT_LIMIT >> 20} MB"
             elif time.monotonic() >= child.deadline:
                 report.trouble = (
-                    f"stopped: {_current(report)} took longer than {time_limit:g} s "
-                    "(an endless loop?)"
+                    f"stopped: {_current(report)} took longer than {time_limit:g} s; "
+                    "an endless loop?"
                 )
+                report.line = running
             elif done is None:
                 report.trouble = f"{_current(report)} did not finish: {child.death()}"
             elif done != len(report.outcomes):

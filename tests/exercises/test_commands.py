@@ -194,7 +194,8 @@ def test_a_hostile_file_is_a_failed_check(
         assert part in result.out, result.out
         assert "Score 5/5" not in result.out
     else:
-        assert part in report.trouble
+        assert part in report.trouble and report.line is not None
+        assert work.read_text().splitlines()[report.line - 1].strip() == "while True: pass"
 
 
 def test_what_a_function_prints_is_shown(work: Path) -> None:
