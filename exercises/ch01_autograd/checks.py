@@ -9,7 +9,7 @@ from math import exp, inf, log1p
 
 import numpy as np
 
-from minigan.grading import Check, Idea, Task, Unlike, Where
+from minigan.grading import Check, Idea, Task, Unlike, Where, kind
 
 # --- 01.1 -----------------------------------------------------------------------------------------
 
@@ -42,7 +42,7 @@ UNBROADCAST = Task(
     title="broadcasting's adjoint",
     difficulty=2,
     minutes=15,
-    read="chapter 01, section 5",
+    read="chapter 01, section 5: Broadcasting, and its adjoint",
     hints=(
         "An entry that was copied n times gets n gradients, and they add up. Which axes are copies?",
         "Shapes are aligned at their ends: grad.ndim - len(shape) axes were put in front.",
@@ -109,12 +109,18 @@ def _first(grad, shape):
 
 
 class Node:
-    """A node as the tasks describe it, with a name for reports."""
+    """A node as the tasks describe it, with a name for reports; counts how often it is asked."""
 
     def __init__(self, name, edges):
         self.name = name
         self.edges = edges
-        self.parents = [parent for parent, _ in edges]
+        self.asked = 0
+        self._parents = [parent for parent, _ in edges]
+
+    @property
+    def parents(self):
+        self.asked += 1
+        return self._parents
 
     def described(self):
         lines = [
@@ -151,18 +157,40 @@ OTHER_SKIP = "b: a; c: b; d: c; e: d a"
 LATE = "b: a; c: b; d: c; e: d b"  # b is met early, and used again late
 OTHER_LATE = "b: a; c: b; d: c; e: b d"
 SQUARE = "b: a a; c: b b"
-LADDER = "; ".join(f"{b}: {a} {a}x; {b}x: {a} {a}x" for a, b in itertools.pairwise("abcdefgh"))
-LADDER += "; z: h hx"
+LADDER = "; ".join(f"{b}: {a} {a}x; {b}x: {a} {a}x" for a, b in itertools.pairwise("abcdefghijkl"))
+LADDER += "; z: l lx"
 
 
 def names_in_order(f, root):
+    nodes = reachable(root)
     found = f(root)
     if type(found) not in (list, tuple):
-        raise Unlike("type", type(found).__name__, "a list of nodes")
+        raise Unlike("type", kind(found), "a list of nodes")
     for node in found:
         if type(node) is not Node:
             raise Unlike("type of an entry", type(node).__name__, "a node")
+        if node not in nodes:
+            raise Unlike("order", "with a node of an earlier call", "nodes of this graph alone")
     return [node.name for node in found]
+
+
+def names_of_a_second_walk(f, root):
+    f(root)
+    return names_in_order(f, root)
+
+
+def times_asked(f, root):
+    nodes = reachable(root)
+    for node in nodes:
+        node.asked = 0
+    f(root)
+    return sum(node.asked for node in nodes)
+
+
+def no_more_than_squared(root):
+    """A walk that looks for nodes in lists may pass; one that takes every path asks 8,000 times."""
+    n = len(reachable(root))
+    return Where(f"no more than {2 * n * n} for {n} nodes", lambda times: times <= 2 * n * n)
 
 
 def valid_order(root):
@@ -218,6 +246,20 @@ def other_preorder(root):
     return seen
 
 
+def marking(root):
+    order = []
+
+    def visit(node):
+        if not hasattr(node, "seen"):
+            node.seen = True
+            for parent in node.parents:
+                visit(parent)
+            order.append(node)
+
+    visit(root)
+    return order
+
+
 DOWNWARD = "a walk down from the root: nodes listed before what they were computed from"
 
 ORDER = Task(
@@ -226,7 +268,7 @@ ORDER = Task(
     title="an order to walk a graph in",
     difficulty=2,
     minutes=20,
-    read="chapter 01, section 3",
+    read="chapter 01, section 3: The machine, in 25 lines",
     hints=(
         "Depth first: list a node only when all of its parents are listed.",
         "Write visit(node): return if it was seen; mark it; visit each parent; then append it.",
@@ -268,11 +310,19 @@ ORDER = Task(
         ),
         Check(
             "many paths",
-            why="Sixteen nodes have hundreds of paths between them; a walk must not take each.",
+            why="Between 25 nodes there can be thousands of paths; a walk must not take each.",
             cases=lambda rng: [(graph(LADDER),)],
-            see=names_in_order,
+            see=times_asked,
+            expect=no_more_than_squared,
+            label="questions for node.parents",
+        ),
+        Check(
+            "the graph stays as it was",
+            why="Whoever walks the graph next needs it whole and without marks.",
+            cases=lambda rng: [(graph(DIAMOND),)],
+            see=names_of_a_second_walk,
             expect=valid_order,
-            label="order",
+            label="order of a second walk",
         ),
     ),
     ideas=(
@@ -285,6 +335,8 @@ ORDER = Task(
         Idea("breadth first turned round, which fails where a long and a short way lead to one node", lambda r: breadth_first(r)[::-1]),
         Idea(DOWNWARD, lambda r: postorder(r)[::-1]),
         Idea("the root left out", lambda r: postorder(r)[:-1]),
+        Idea("a walk along every path, with repeats thrown out afterwards", postorder),
+        Idea("marks on the nodes, which are still there at the next walk", marking),
     ),
 )  # fmt: skip
 
@@ -304,27 +356,59 @@ def identities():
     return lambda g: g
 
 
+def sums_of_rows():
+    """The VJP of a row that was copied to each row of the result, or a number to each entry."""
+    return lambda g: g.sum(axis=0)
+
+
 def gradients(f, root, seed):
+    nodes = reachable(root)
     found = f(root, seed)
     if not issubclass(type(found), dict):
-        raise Unlike("type", type(found).__name__, "a dict from nodes to gradients")
-    for node in reachable(root):
+        raise Unlike("type", kind(found), "a dict from nodes to gradients")
+    for node in nodes:
         if node not in found:
             raise Unlike(f"gradient of {node.name}", "missing", "there")
-    return {f"gradient of {node.name}": found[node] for node in reachable(root)}
+    return {f"gradient of {node.name}": found[node] for node in nodes}
 
 
 def over_all_paths(root, seed):
     """v_bar is a sum over every path from the root to v, since each vjp is linear."""
-    total = {f"gradient of {node.name}": np.zeros(np.shape(seed)) for node in reachable(root)}
+    return {f"gradient of {node.name}": g for node, g in along_each_path(root, seed).items()}
+
+
+def along_each_path(root, seed):
+    total = {}
 
     def walk(node, g):
-        total[f"gradient of {node.name}"] = total[f"gradient of {node.name}"] + g
+        total[node] = total[node] + g if node in total else g
         for parent, vjp in node.edges:
             walk(parent, vjp(g))
 
     walk(root, seed)
     return total
+
+
+def gradients_of_a_second_walk(f, root, seed):
+    f(root, seed)
+    return gradients(f, root, seed)
+
+
+def calls_of_vjps(f, root, seed):
+    calls = []
+
+    def counted(vjp):
+        return lambda g: calls.append(g) or vjp(g)
+
+    for node in reachable(root):
+        node.edges = [(parent, counted(vjp)) for parent, vjp in node.edges]
+    f(root, seed)
+    return len(calls)
+
+
+def one_for_each_edge(root, seed):
+    edges = sum(len(node.edges) for node in reachable(root))
+    return Where(f"{edges}, one for each edge", lambda calls: calls <= 2 * edges)
 
 
 def walk_with(combine, order=lambda root: postorder(root)[::-1]):
@@ -357,6 +441,26 @@ def add_in_place(grads, parent, part):
         grads[parent] = part
 
 
+def from_zeros(root, seed):
+    grads = {node: np.zeros_like(seed) * 0.0 for node in reachable(root)}
+    grads[root] = seed
+    for node in postorder(root)[::-1]:
+        for parent, vjp in node.edges:
+            grads[parent] = grads[parent] + vjp(grads[node])
+    return grads
+
+
+def kept_on_nodes(root, seed):
+    order = postorder(root)
+    for node in order:
+        node.grad = getattr(node, "grad", 0.0)
+    root.grad = seed
+    for node in reversed(order):
+        for parent, vjp in node.edges:
+            parent.grad = parent.grad + vjp(node.grad)
+    return {node: node.grad for node in order}
+
+
 def without_seed(root, seed):
     return walk_with(add)(root, np.ones_like(seed) * 1.0)
 
@@ -367,7 +471,7 @@ ACCUMULATE = Task(
     title="the backward walk",
     difficulty=3,
     minutes=25,
-    read="chapter 01, sections 2 and 3",
+    read="chapter 01, section 3: The machine, in 25 lines",
     hints=(
         "Start with {root: seed}. In which order must nodes pass their gradients on?",
         "In the reverse of a topological order: then a node's sum is complete when its turn comes.",
@@ -413,10 +517,26 @@ ACCUMULATE = Task(
             see=gradients,
         ),
         Check(
-            "many paths",
-            why="The walk visits nodes, not paths: its time grows with the graph's size.",
-            cases=lambda rng: [(graph(LADDER, scales(rng)), 1.0)],
+            "arrays of several shapes",
+            why="A gradient has the shape of its own node: a bias's is not a batch's.",
+            cases=lambda rng: [
+                (graph(g, sums_of_rows), rng.normal(size=(2, 3))) for g in ("b: a", "b: a; c: b b")
+            ],
             see=gradients,
+        ),
+        Check(
+            "many paths",
+            why="The walk takes each edge once, not each path: its time grows with the graph's size.",
+            cases=lambda rng: [(graph(LADDER, scales(rng)), 1.0)],
+            see=calls_of_vjps,
+            expect=one_for_each_edge,
+            label="calls of a vjp",
+        ),
+        Check(
+            "the graph stays as it was",
+            why="Gradients are asked for more than once, and each time they begin at nothing.",
+            cases=lambda rng: [(graph(DIAMOND, scales(rng)), 1.0)],
+            see=gradients_of_a_second_walk,
         ),
     ),
     ideas=(
@@ -427,6 +547,9 @@ ACCUMULATE = Task(
         Idea("gradients passed on before they are complete", walk_with(add, breadth_first)),
         Idea("+= into an array that another node holds", walk_with(add_in_place)),
         Idea("a seed of 1 whatever the seed is", without_seed),
+        Idea("sums that begin with zeros of the seed's shape", from_zeros),
+        Idea("every path walked by itself", along_each_path),
+        Idea("gradients kept on the nodes, and added to at the next walk", kept_on_nodes),
         Idea("the root left out", lambda r, s: {n: g for n, g in walk_with(add)(r, s).items() if n is not r}),
     ),
 )  # fmt: skip
@@ -443,13 +566,15 @@ def by_entry(x):
     return np.array([one_log_sigmoid(float(v)) for v in x.ravel()]).reshape(x.shape)
 
 
+LOG_OF_SIGMOID = "log(sigmoid(x)) as it is written: e^1000 is inf, and its reciprocal 0"
+
 LOG_SIGMOID = Task(
     "01.4",
     ("log_sigmoid",),
     title="a logarithm that does not overflow",
     difficulty=1,
     minutes=10,
-    read="chapter 01, section 7",
+    read="chapter 01, section 7: The trap: log σ(−1000)",
     hints=(
         "What is sigmoid(-1000) in floating point, and what is its logarithm?",
         "For x < 0, 1 / (1 + e^-x) = e^x / (1 + e^x), and the logarithm of e^x is x.",
@@ -491,11 +616,13 @@ LOG_SIGMOID = Task(
         ),
     ),
     ideas=(
-        Idea("log(sigmoid(x)), after sigmoid has rounded to 0", lambda x: np.log(1 / (1 + np.exp(-x)))),
+        Idea(LOG_OF_SIGMOID, lambda x: np.log(1 / (1 + np.exp(-x)))),
         Idea("log(sigmoid(x)) with a small number added", lambda x: np.log(1 / (1 + np.exp(-x)) + 1e-8)),
         Idea("log(sigmoid(x)) with a small number added", lambda x: np.log(1 / (1 + np.exp(-x)) + 1e-12)),
         Idea("x - log(1 + e^x), whose e^x overflows", lambda x: x - np.log(1 + np.exp(x))),
         Idea("softplus(-x), which is -log sigmoid(x)", lambda x: -by_entry(x)),
+        Idea("max(x, 0) where min(x, 0) belongs", lambda x: np.abs(x) + by_entry(x)),
+        Idea("log(1 + e^-|x|) added, where it is taken away", lambda x: 2 * np.minimum(x, 0) - by_entry(x)),
         Idea("the sigmoid itself", lambda x: np.exp(by_entry(x))),
         Idea("log(1 - sigmoid(x)), the other player's", lambda x: by_entry(-x)),
     ),
@@ -526,7 +653,7 @@ def error_as_number(f, *args):
     if issubclass(type(found), np.ndarray) and found.shape == ():
         return found.item()
     if not is_number(found):
-        raise Unlike("type", type(found).__name__, "a number")
+        raise Unlike("type", kind(found), "a number")
     return float(found)
 
 
@@ -560,8 +687,14 @@ def balanced(g):
     return g + off
 
 
-def scaled(factor):
-    return lambda x: factor * cubes(x), lambda x: factor * grad_cubes(x)
+def scaled(factor, wrong=1.0):
+    def scaled_cubes(x):
+        return factor * cubes(x)
+
+    def grad_scaled_cubes(x):
+        return wrong * factor * grad_cubes(x)
+
+    return scaled_cubes, grad_scaled_cubes
 
 
 def steep(x):
@@ -596,13 +729,29 @@ def tries(x):
     return [rng.normal(size=x.shape) for _ in range(10)]
 
 
+def is_the_largest(gradient_error, f, grad_f, x):
+    """Whether the answer is the largest error along the directions in which f was asked."""
+    asked = []
+
+    def watched(point):
+        asked.append(np.array(point))
+        return f(point)
+
+    error = error_as_number(gradient_error, watched, grad_f, x)
+    ways = [point - x for point in asked if (point != x).any()]
+    largest = max(errors(ways, f, grad_f, x, 1.0), default=0.0)
+    if not abs(error - largest) <= 0.01 * largest:
+        raise Unlike("error", f"{error:.4g}", f"{largest:.4g}, the largest of your own tries")
+    return True
+
+
 GRADIENT_ERROR = Task(
     "01.5",
     ("gradient_error",),
     title="a test for gradients",
     difficulty=2,
     minutes=20,
-    read="chapter 01, section 6",
+    read="chapter 01, section 6: A test that can fail",
     hints=(
         "Draw v with np.random.default_rng().standard_normal(x.shape). What is f's slope along it?",
         "numeric comes from two calls of f, exact from one sum, (grad_f(x) * v).sum().",
@@ -659,9 +808,7 @@ GRADIENT_ERROR = Task(
         Check(
             "a very small function, wrong",
             why="An error of 1e-9 is large if the gradient is 1e-9: it must be relative.",
-            cases=lambda rng: [
-                (scaled(1e-9)[0], lambda x: 1.5e-9 * grad_cubes(x), point(rng, 4)),
-            ],
+            cases=lambda rng: [(*scaled(1e-9, wrong=1.5), point(rng, 4))],
             see=error_as_number,
             expect=large,
             label="error",
@@ -691,6 +838,13 @@ GRADIENT_ERROR = Task(
             label="error",
         ),
         Check(
+            "the largest of the tries",
+            why="Some directions hardly see an error; one that sees it is enough.",
+            cases=lambda rng: [(cubes, spoiled(one_entry), point(rng, 12)) for _ in range(4)],
+            see=is_the_largest,
+            expect=lambda *_: True,
+        ),
+        Check(
             "a constant",
             why="Its slope is 0 in both ways, and 0 / 0 is nan.",
             cases=lambda rng: [(constant, np.zeros_like, point(rng, 3))],
@@ -703,6 +857,14 @@ GRADIENT_ERROR = Task(
         Idea(
             "the all-ones direction, which sees only the sum of the gradient",
             lambda f, g, x, eps=1e-6: max(errors([np.ones_like(x)], f, g, x, eps)),
+        ),
+        Idea(
+            "a difference divided by eps, not by 2 eps",
+            lambda f, g, x, eps=1e-6: max(errors(tries(x), lambda y: 2 * f(y), g, x, eps)),
+        ),
+        Idea(
+            "the mean of the tries, not the largest",
+            lambda f, g, x, eps=1e-6: np.mean(errors(tries(x), f, g, x, eps)),
         ),
         Idea(
             "the absolute error",

@@ -33,7 +33,7 @@ def topological_order(root):
 
     Args:
         root: a node. ``node.parents`` is the list of nodes it was computed from, [] for an input;
-            one node may be a parent of several, or twice of one (x * x).
+            one node may be a parent of several, or twice of one (x * x). The graph stays as it is.
 
     Returns:
         A list of nodes: each node that can be reached from the root once, its parents before it,
@@ -64,8 +64,9 @@ def accumulate(root, seed):
         root: a node. ``node.edges`` is a list of pairs (parent, vjp), [] for an input; ``vjp`` is
             a function from the gradient of the node to this edge's part of the parent's. One parent
             may stand in several pairs.
-        seed: the gradient of the root, a number or an array. It stays as it is, and so does
-            whatever a vjp returns: two nodes may be handed the same array.
+        seed: the gradient of the root, a number or an array; other nodes' may have other shapes.
+            It stays as it is, and so does whatever a vjp returns: two nodes may be handed the same
+            array. The graph stays as it is, too.
 
     Returns:
         A dict from each node that can be reached, the root included, to its gradient.

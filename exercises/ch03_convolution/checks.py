@@ -59,7 +59,7 @@ CONV = Task(
     title="the sliding window",
     difficulty=2,
     minutes=25,
-    read="chapter 03, section 1",
+    read="chapter 03, section 1: The sliding window",
     hints=(
         "Four loops are enough: over the rows and columns of the output and over the output "
         "channels; a window times a kernel, summed. np.pad puts the zeros around x.",
@@ -80,26 +80,35 @@ CONV = Task(
         ),
         Check(
             "one channel",
-            why="The kernel lies on the picture as it is; turning it round is for signal theory.",
+            why="A sum of products over all of the kernel, which lies on the picture as it is; turning it "
+            "round is for signal theory.",
             cases=small_picture,
         ),
         Check(
             "several channels",
             why="Each output sums over all input channels.",
-            cases=conv_cases(((2, 3, 5, 6), (4, 3, 3, 2), 1, 0), ((1, 2, 4, 4), (2, 2, 1, 1), 1, 0)),
+            cases=conv_cases(
+                ((1, 2, 2, 3), (1, 2, 2, 2), 1, 0),
+                ((2, 3, 5, 6), (4, 3, 3, 2), 1, 0),
+                ((1, 2, 4, 4), (2, 2, 1, 1), 1, 0),
+            ),
         ),
         Check(
             "stride",
             why="Windows begin every stride entries; what does not fill a window is left out.",
             cases=conv_cases(
-                ((2, 2, 7, 6), (3, 2, 3, 2), 2, 0), ((1, 1, 8, 6), (1, 1, 2, 3), 3, 0)
+                ((1, 1, 2, 6), (1, 1, 2, 2), 2, 0),
+                ((2, 2, 7, 6), (3, 2, 3, 2), 2, 0),
+                ((1, 1, 8, 6), (1, 1, 2, 3), 3, 0),
             ),
         ),
         Check(
             "padding",
             why="Zeros around the picture let the kernel look over its border.",
             cases=conv_cases(
-                ((2, 2, 4, 5), (3, 2, 3, 3), 1, 1), ((1, 2, 5, 3), (2, 2, 4, 3), 2, 2)
+                ((1, 1, 2, 2), (1, 1, 2, 2), 1, 1),
+                ((2, 2, 4, 5), (3, 2, 3, 3), 1, 1),
+                ((1, 2, 5, 3), (2, 2, 4, 3), 2, 2),
             ),
         ),
     ),
@@ -134,7 +143,7 @@ SIZES = Task(
     title="how large is the output?",
     difficulty=1,
     minutes=10,
-    read="chapter 03, sections 1 and 4",
+    read="chapter 03, section 4: The sizes",
     hints=(
         "Where does the last window begin? Count the starts from 0 to there.",
         "// is floor division. Padding lies on both sides, so it counts twice.",
@@ -184,7 +193,7 @@ SIZES = Task(
         ),
     ),
     ideas=(
-        Idea("ceil where floor belongs", lambda n, k, s, p: -(-(n + 2 * p - k) // s) + 1),
+        Idea("rounded up, or to the nearest, where floor belongs", lambda n, k, s, p: -(-(n + 2 * p - k) // s) + 1),
         Idea("division with a remainder, not a whole number", lambda n, k, s, p: (n + 2 * p - k) / s + 1),
         Idea("the + 1 forgotten", lambda n, k, s, p: (n + 2 * p - k) // s),
         Idea("padding on one side only", lambda n, k, s, p: (n + p - k) // s + 1),
@@ -248,7 +257,7 @@ COL2IM = Task(
     title="windows put back",
     difficulty=2,
     minutes=20,
-    read="chapter 03, section 2",
+    read="chapter 03, section 2: The matrix, and its transpose",
     hints=(
         "Start with zeros of the padded size, (H + 2 padding) by (W + 2 padding), and cut at the end.",
         "For fixed (i, j), cols[:, :, i, j] belongs to rows i, i + stride, ...: a strided slice.",
@@ -340,7 +349,7 @@ TRANSPOSE = Task(
     title="convolution's adjoint",
     difficulty=3,
     minutes=30,
-    read="chapter 03, sections 2 and 4",
+    read="chapter 03, section 2: The matrix, and its transpose",
     hints=(
         "Turn conv2d round: where it reads x[a s + i] and adds to y[a], read y[a] and add to x[a s + i].",
         "Start with zeros, (H - 1) stride + kh + output_padding rows; paint; cut padding off.",
@@ -426,7 +435,7 @@ OVERLAP = Task(
     title="where checkerboards come from",
     difficulty=1,
     minutes=10,
-    read="chapter 03, section 5",
+    read="chapter 03, section 5: The checkerboard",
     hints=(
         "Draw kernel 3, stride 2 on paper: which outputs do inputs 0, 1 and 2 write to?",
         "Start with (n - 1) * stride + kernel zeros and add 1 for each write.",

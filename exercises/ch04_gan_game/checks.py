@@ -109,7 +109,7 @@ OPTIMUM = Task(
     title="the best answer at each x",
     difficulty=1,
     minutes=10,
-    read="chapter 04, section 2",
+    read="chapter 04, section 2: The best discriminator",
     hints=(
         "At one x, D chooses a number d to make p log d + q log(1 - d) as large as it can. Where is "
         "the derivative in d zero?",
@@ -156,10 +156,13 @@ OPTIMUM = Task(
         Idea("q / (p + q), which is 1 - D*", lambda p, q: 1 - naive_optimum(p, q)),
         Idea("p / (p + q) with no care for 0 / 0", lambda p, q: p / (p + q)),
         Idea(
-            "a constant added to p + q, which gives 0 for 0 / 0",
+            "0 for 0 / 0: nan turned into 0, or a constant added to p + q",
             lambda p, q: np.where(p + q, naive_optimum(p, q), 0.0),
         ),
-        Idea("a constant added to p + q, which gives 0 for 0 / 0", lambda p, q: p / (p + q + 1e-8)),
+        Idea(
+            "0 for 0 / 0: nan turned into 0, or a constant added to p + q",
+            lambda p, q: p / (p + q + 1e-8),
+        ),
         Idea("a hard decision for the larger density", lambda p, q: (p > q) * 1.0),
     ),
 )
@@ -175,7 +178,7 @@ DIVERGENCE = Task(
     title="how far apart two distributions are",
     difficulty=2,
     minutes=15,
-    read="chapter 04, section 3",
+    read="chapter 04, section 3: The distance that G minimises",
     hints=(
         "Compute m first. It is positive wherever p or q is, so only p = 0 makes trouble.",
         "0 log 0 counts as 0, but NumPy makes it nan. Let the logarithm see a 1 where p is 0.",
@@ -197,8 +200,8 @@ DIVERGENCE = Task(
             "value",
             why="It is measured in nats, as the mean of two divergences from the mixture.",
             cases=lambda rng: [
-                (probabilities(rng, 3, 5), probabilities(rng, 3, 5)),
                 (probabilities(rng, 4), probabilities(rng, 4)),
+                (probabilities(rng, 3, 5), probabilities(rng, 3, 5)),
             ],
         ),
         Check(
@@ -225,8 +228,8 @@ DIVERGENCE = Task(
             why="Real histograms have empty bins, and one nan spoils the whole figure.",
             cases=lambda rng: [
                 (
-                    with_zeros(probabilities(rng, 3, 6), 1, 4),
-                    with_zeros(probabilities(rng, 3, 6), 4, 5),
+                    with_zeros(probabilities(rng, 2, 6), 1, 4),
+                    with_zeros(probabilities(rng, 2, 6), 4, 5),
                 )
             ],
         ),
@@ -280,7 +283,7 @@ LOSS_OF_D = Task(
     title="binary cross-entropy, labels 1 and 0",
     difficulty=2,
     minutes=15,
-    read="chapter 04, section 4",
+    read="chapter 04, section 4: The losses on logits",
     hints=(
         "Two means, one over the data's logits and one over the samples'. Which labels do they have?",
         "-log sigmoid(s) is softplus(-s), and 1 - sigmoid(s) is sigmoid(-s).",
@@ -456,7 +459,7 @@ LOSSES_OF_G = Task(
     title="two losses, one optimum, other slopes",
     difficulty=2,
     minutes=15,
-    read="chapter 04, section 5",
+    read="chapter 04, section 5: The stall",
     hints=(
         "Write down the slope of each loss in one logit s. Which vanishes as s goes to -infinity?",
         "log(1 - sigmoid(s)) is -softplus(s), and -log sigmoid(s) is softplus(-s).",
@@ -570,7 +573,7 @@ GAME = Task(
     title="the value of the game",
     difficulty=2,
     minutes=15,
-    read="chapter 04, section 1",
+    read="chapter 04, section 1: The rules",
     hints=(
         "Two expectations: log d under p, log(1 - d) under q. Neither is an average over outcomes.",
         "At D*, some d are exactly 0 or 1. The logarithm is then -inf, but its factor is 0.",

@@ -12,7 +12,7 @@ import numpy as np
 import minigan as mg
 from minigan.functional import concatenate, sigmoid, softplus
 from minigan.functional import log as tensor_log
-from minigan.grading import Check, Idea, Task, Unlike
+from minigan.grading import Check, Idea, Task, Unlike, kind
 
 # --- 05.1 -----------------------------------------------------------------------------------------
 
@@ -34,7 +34,7 @@ def nearest_pixel(images):
 def kind_of(f, images):
     found = f(images)
     if not issubclass(type(found), np.ndarray):
-        raise Unlike("type", type(found).__name__, "an array")
+        raise Unlike("type", kind(found), "an array")
     return {"dtype": str(found.dtype), "shape": found.shape}
 
 
@@ -55,7 +55,7 @@ RANGE = Task(
     title="pixels for tanh, and back",
     difficulty=1,
     minutes=10,
-    read="chapter 05, section 1",
+    read="chapter 05, section 1: The two players, and their common scale",
     hints=(
         "0 must go to -1 and 255 to 1: which line goes through both points?",
         "Convert to float32 first; on the way back, round and clip before the cast to uint8.",
@@ -195,7 +195,7 @@ def g_case(**options):
 def as_float(step, *args):
     loss = step(*args)
     if type(loss) is not float and not issubclass(type(loss), np.floating):
-        raise Unlike("type", type(loss).__name__, "a float (loss.item())")
+        raise Unlike("type", kind(loss), "a float (loss.item())")
     return float(loss)
 
 
@@ -303,7 +303,7 @@ STEP_OF_D = Task(
     title="D's half of the loop",
     difficulty=2,
     minutes=20,
-    read="chapter 05, section 2",
+    read="chapter 05, section 2: The discriminator's step, line by line",
     hints=(
         "Fakes, two calls of D, the loss, zero_grad, backward, step; and the loss as a float.",
         "The fakes are data here: make them under mg.no_grad(), or call .detach() on them.",
@@ -383,7 +383,7 @@ STEP_OF_G = Task(
     title="G's half of the loop",
     difficulty=2,
     minutes=15,
-    read="chapter 05, section 3",
+    read="chapter 05, section 3: The generator's step, line by line",
     hints=(
         "G wants D to say 1 to its fakes. Which graph must the gradient run through?",
         "Nothing is detached here. The loss is softplus(-logits).mean(), and only G's optimiser steps.",

@@ -9,7 +9,7 @@ from math import inf, sqrt
 import numpy as np
 
 import minigan as mg
-from minigan.grading import Check, Idea, Task, Unlike, Where
+from minigan.grading import Check, Idea, Task, Unlike, Where, kind
 
 nn = mg.nn
 
@@ -60,7 +60,7 @@ PLAN = Task(
     title="from 7 to 28",
     difficulty=1,
     minutes=15,
-    read="chapter 06, section 2",
+    read="chapter 06, section 2: The rules",
     hints=(
         "Start with [start] and append the next size until the target is reached or passed.",
         "Two things can go wrong: the last size is larger than the target, or sizes do not grow.",
@@ -239,7 +239,7 @@ INIT = Task(
     title="how a DCGAN starts",
     difficulty=2,
     minutes=15,
-    read="chapter 06, section 2",
+    read="chapter 06, section 2: The rules",
     hints=(
         "Go through module.named_parameters(); there are three sorts. How do you tell them apart?",
         "Two axes or more: a weight. One axis: batch norm's weight, if the name ends so, or a bias.",
@@ -404,7 +404,7 @@ NORM = Task(
     title="batch norm, training and evaluation",
     difficulty=3,
     minutes=25,
-    read="chapter 06, section 8",
+    read="chapter 06, section 8: The train/eval trap",
     hints=(
         "A channel's numbers lie along the axes 0, 2 and 3: mean(axis=(0, 2, 3)) has shape (C,).",
         "a[:, None, None] lines (C,) up with (N, C, H, W). Write into the running arrays by [...] = "
@@ -482,7 +482,7 @@ NORM = Task(
 def built(f, latent_dim, channels):
     generator = f(latent_dim, channels)
     if not isinstance(generator, nn.Module) or not issubclass(type(generator), nn.Module):
-        raise Unlike("type", type(generator).__name__, "a Module of minigan.nn")
+        raise Unlike("type", kind(generator), "a Module of minigan.nn")
     return generator
 
 
@@ -613,7 +613,7 @@ GENERATOR = Task(
     title="a generator by the rules",
     difficulty=2,
     minutes=25,
-    read="chapter 06, section 2",
+    read="chapter 06, section 2: The rules",
     hints=(
         "Linear, Unflatten, and two ConvTranspose2d with kernel 4, stride 2, padding 1: 7, 14, 28.",
         "Between each of the three layers with weights and the next: BatchNorm2d, then ReLU.",

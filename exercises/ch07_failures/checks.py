@@ -45,7 +45,7 @@ BILINEAR = Task(
     title="two players who circle",
     difficulty=1,
     minutes=10,
-    read="chapter 07, section 1",
+    read="chapter 07, section 1: Cycling: the smallest game",
     hints=(
         "The slope of xy in x is y; the slope in y is x. Who goes down, and who goes up?",
         "x - lr * y, and y + lr * x: with the old x, or with the new one?",
@@ -91,8 +91,8 @@ BILINEAR = Task(
         Idea("both players go down: y must go up", lambda x, y, h, s: (x - h * y, y - h * (x if s else x - h * y))),
         Idea("both players go up: x must go down", lambda x, y, h, s: (x + h * y, y + h * (x if s else x + h * y))),
         Idea("the players exchanged: x goes up and y down", lambda x, y, h, s: (x + h * y, y - h * (x if s else x + h * y))),
-        Idea("alternating in both cases", lambda x, y, h, s: by_matrix(x, y, h, False)),
-        Idea("simultaneous in both cases", lambda x, y, h, s: by_matrix(x, y, h, True)),
+        Idea("alternating steps where simultaneous ones were asked for", lambda x, y, h, s: by_matrix(x, y, h, False)),
+        Idea("simultaneous steps where alternating ones were asked for", lambda x, y, h, s: by_matrix(x, y, h, True)),
         Idea("y first, and x sees the new y", lambda x, y, h, s: (x - h * y, y + h * x) if s else (x - h * (y + h * x), y + h * x)),
         Idea("each player moving along its own value", lambda x, y, h, s: (x - h * x, y + h * y)),
     ),
@@ -115,7 +115,7 @@ SMOOTHED = Task(
     title="one-sided label smoothing",
     difficulty=1,
     minutes=10,
-    read="chapter 07, section 4",
+    read="chapter 07, section 4: Four remedies of 2016",
     hints=(
         "It is exercise 04.1 with other targets: the mean target at x, weighted by p and q.",
         "alpha belongs to the data, p; beta to the samples, q. Mind p + q = 0.",
@@ -159,7 +159,7 @@ SMOOTHED = Task(
         Idea("beta left out", lambda p, q, a=0.9, b=0.0: mean_target(p, q, a, 0.0)),
         Idea("the densities smoothed in the divisor as well", lambda p, q, a=0.9, b=0.0: a * p / (a * p + q)),
         Idea("0 / 0 not cared for", lambda p, q, a=0.9, b=0.0: (a * p + b * q) / (p + q)),
-        Idea("a constant added to p + q, which gives 0 for 0 / 0", lambda p, q, a=0.9, b=0.0: (a * p + b * q) / (p + q + 1e-12)),
+        Idea("0 for 0 / 0: nan turned into 0, or a constant added to p + q", lambda p, q, a=0.9, b=0.0: (a * p + b * q) / (p + q + 1e-12)),
     ),
 )  # fmt: skip
 
@@ -214,7 +214,7 @@ STDDEV = Task(
     title="a channel that sees collapse",
     difficulty=2,
     minutes=20,
-    read="chapter 07, section 4",
+    read="chapter 07, section 4: Four remedies of 2016",
     hints=(
         "Reshape to (N // group_size, group_size, C, H, W): axis 1 is the group.",
         "np.sqrt(groups.var(axis=1) + 1e-8), then the mean over C, H, W: one number for each group.",
@@ -301,7 +301,7 @@ MATCHING = Task(
     title="match features, on average",
     difficulty=1,
     minutes=10,
-    read="chapter 07, section 4",
+    read="chapter 07, section 4: Four remedies of 2016",
     hints=(
         "Two means over the batch, one difference, and the sum of its squares.",
         "The means come first: samples are not compared one by one, and N and M may differ.",
@@ -415,7 +415,7 @@ EMA = Task(
     title="an average of weights",
     difficulty=1,
     minutes=10,
-    read="chapter 07, section 4",
+    read="chapter 07, section 4: Four remedies of 2016",
     hints=(
         "Go through both lists together and change each array of the first.",
         "average[i] = ... changes the list, not the array. Which operators write into an array?",

@@ -43,6 +43,18 @@ def unstable(samples, test, sigma):
     )
 
 
+def stable_but(top_of, samples, test, sigma, put_back=True):
+    """With another largest exponent taken out, or without putting it back."""
+    e = -((test[:, None] - samples) ** 2).sum(2) / (2 * sigma**2)
+    top = top_of(e)
+    log_mean = np.log(np.exp(e - top).mean(1)) + (top.ravel() if put_back else 0.0)
+    return log_mean - normaliser(samples.shape[1], sigma)
+
+
+def of_rows(e):
+    return e.max(axis=1, keepdims=True)
+
+
 def normaliser(d, sigma):
     return d * (log(sigma) + log(2 * pi) / 2)
 
@@ -53,7 +65,7 @@ PARZEN = Task(
     title="a likelihood from samples",
     difficulty=2,
     minutes=20,
-    read="chapter 08, section 2",
+    read="chapter 08, section 2: Parzen windows: a likelihood for a model that has none",
     hints=(
         "All squared distances at once: ((test[:, None] - samples) ** 2).sum(axis=2), shape (m, n).",
         "With top the largest exponent of a row, log mean exp(e) = top + log mean exp(e - top).",
@@ -81,13 +93,13 @@ PARZEN = Task(
         Check(
             "several dimensions",
             why="The normaliser counts once for each dimension: 784 times for a digit.",
-            cases=lambda rng: [clouds(rng, 6, 3, 4, 0.6), clouds(rng, 4, 2, 30, 1.3)],
+            cases=lambda rng: [clouds(rng, 4, 3, 3, 0.6), clouds(rng, 4, 2, 30, 1.3)],
         ),
         Check(
             "far from all samples",
             why="e^-1000 rounds to 0, whose logarithm is -inf; real digits are that far away.",
             cases=lambda rng: [
-                (rng.normal(size=(5, 3)), rng.normal(40.0, 1.0, (3, 3)), 0.1),
+                (rng.normal(size=(4, 3)), rng.normal(40.0, 1.0, (3, 3)), 0.1),
                 (rng.normal(size=(4, 100)), rng.normal(size=(2, 100)), 0.05),
             ],
         ),
@@ -99,6 +111,8 @@ PARZEN = Task(
         Idea("a sum over the samples instead of a mean", shifted(lambda d, n, s: log(n))),
         Idea("sigma^2 for 2 sigma^2 in the exponent", lambda s, t, w: naive_parzen(s, t, w / sqrt(2)) + s.shape[1] * log(1 / sqrt(2))),
         Idea("exponentials that round to 0 before their logarithm is taken", unstable),
+        Idea("the largest exponent of all rows taken out, not that of each row", lambda s, t, w: stable_but(np.max, s, t, w)),
+        Idea("the largest exponent taken out and not put back", lambda s, t, w: stable_but(of_rows, s, t, w, put_back=False)),
         Idea("a mean of logarithms", lambda s, t, w: (-((t[:, None] - s) ** 2).sum(2) / (2 * w**2)).mean(1) - normaliser(s.shape[1], w)),
         Idea("the mean over the test points", lambda s, t, w: naive_parzen(s, t, w).mean()),
         Idea("the nearest sample alone", lambda s, t, w: (-((t[:, None] - s) ** 2).sum(2) / (2 * w**2)).max(1) - normaliser(s.shape[1], w)),
@@ -137,7 +151,7 @@ SCORE = Task(
     title="sharp and diverse",
     difficulty=2,
     minutes=15,
-    read="chapter 08, section 3",
+    read="chapter 08, section 3: The classifier score: sure of each, and of all in turn",
     hints=(
         "average = probs.mean(axis=0) is p(y). For each row: the sum of p log(p / average).",
         "The mean over the rows, then exp. Which is first in the divergence, the row or the average?",
@@ -155,13 +169,13 @@ SCORE = Task(
         Check(
             "all samples alike",
             why="No diversity: the least score, 1.",
-            cases=lambda rng: [(np.tile(predictions(rng, 1, 4), (5, 1)),)],
+            cases=lambda rng: [(np.tile(predictions(rng, 1, 4), (3, 1)),)],
             expect=lambda probs: 1.0,
         ),
         Check(
             "soft predictions",
             why="The divergence of each sample from the average, and exp at the very end.",
-            cases=lambda rng: [(predictions(rng, 7, 3),), (predictions(rng, 4, 10),)],
+            cases=lambda rng: [(predictions(rng, 4, 3),), (predictions(rng, 4, 10),)],
         ),
         Check(
             "certain and balanced",
@@ -243,13 +257,18 @@ def by_cholesky(mu1, cov1, mu2, cov2):
     return ((mu1 - mu2) ** 2).sum() + np.trace(cov1 + cov2) - 2 * cross
 
 
+SINGULAR = (
+    "what singular matrices do not have: a Cholesky factor, an inverse, or eigenvalues of which "
+    "none is rounded below 0"
+)
+
 FRECHET = Task(
     "08.3",
     ("frechet_distance",),
     title="the distance behind FID",
     difficulty=3,
     minutes=25,
-    read="chapter 08, section 4",
+    read="chapter 08, section 4: The Fréchet distance: two clouds as two Gaussians",
     hints=(
         "np.sqrt takes roots of entries. With w, V = np.linalg.eigh(A), the root of A is "
         "V diag(sqrt(w)) V.T.",
@@ -303,7 +322,7 @@ FRECHET = Task(
         Idea("a distance that is not squared", lambda a, c, b, e: by_eigenvalues(a, c, a, e) + np.linalg.norm(a - b)),
         Idea("the 2 before the root forgotten", lambda a, c, b, e: (by_eigenvalues(a, c, b, e) + ((a - b) ** 2).sum() + np.trace(c + e)) / 2),
         Idea("a distance that is not squared", lambda a, c, b, e: np.sqrt(by_eigenvalues(a, c, b, e))),
-        Idea("a Cholesky factor, which singular matrices do not have", by_cholesky),
+        Idea(SINGULAR, by_cholesky),
     ),
 )  # fmt: skip
 
@@ -345,7 +364,7 @@ PRECISION = Task(
     title="quality and coverage apart",
     difficulty=2,
     minutes=25,
-    read="chapter 08, section 6",
+    read="chapter 08, section 6: Precision and recall: who lies within whom",
     hints=(
         "Write inside(points, owners): the share of points within some owner's ball. Use it twice.",
         "An owner's radius is its distance to the k-th nearest other owner: itself, at 0, comes first.",
@@ -456,7 +475,7 @@ MODES = Task(
     title="how many modes were found",
     difficulty=1,
     minutes=15,
-    read="chapter 08, section 7",
+    read="chapter 08, section 7: Mode counts: where the centres are known",
     hints=(
         "All distances at once: samples[:, None] - centers, shape (n, k, d). Which center is nearest?",
         "good = the distance to the nearest is at most 3 sigma. Only good samples hit modes.",

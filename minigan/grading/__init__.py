@@ -7,6 +7,6 @@ systems); ``progress`` remembers; ``report`` puts it into words; ``commands`` ar
 """
 
 from minigan.grading.notebook import check, status
-from minigan.grading.tasks import Check, Idea, Task, Unlike, Where
+from minigan.grading.tasks import Check, Idea, Task, Unlike, Where, kind
 
-__all__ = ["Check", "Idea", "Task", "Unlike", "Where", "check", "status"]
+__all__ = ["Check", "Idea", "Task", "Unlike", "Where", "check", "kind", "status"]

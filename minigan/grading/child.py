@@ -1,8 +1,9 @@
 """The process that runs a learner's file: ``python -m minigan.grading.child``, a job on stdin.
 
-The job is JSON: the chapter's folder, the task, the learner's file, the seed, and a secret. Each
-answer is one line, the secret and then JSON, on what was stdout when the process started; what the
-learner's code prints goes to stderr. A line without the secret counts for nothing.
+The job is JSON: the chapter's folder, the task, the file, the seed, the seconds that there are, and
+a secret. Each answer is one line, the secret and then JSON, on what was stdout when the
+process started; what the learner's code prints goes to stderr. A line without the secret counts for
+nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import io
 import json
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -38,22 +40,39 @@ def main() -> None:
 
     platforms.limit_memory(MEMORY)
     try:
-        grade(Path(job["folder"]), job["task"], Path(job["file"]), job["seed"], tell)
+        grade(Chapter(Path(job["folder"])), Path(job["file"]), job, tell)
     except GraderError as error:
         tell(at_fault=str(error))
 
 
-def grade(folder: Path, task_id: str, file: Path, seed: int, tell: Callable[..., None]) -> None:
-    task = Chapter(folder).task(task_id)
+def say_where(file: Path, seconds: float, tell: Callable[..., None]) -> None:
+    """After so many seconds, tell the line of the learner's file that is running."""
+
+    def look() -> None:
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        while frame is not None and frame.f_code.co_filename != str(file):
+            frame = frame.f_back
+        if frame is not None:
+            with contextlib.suppress(OSError):  # the learner's code has closed it
+                tell(running=frame.f_lineno)
+
+    timer = threading.Timer(seconds, look)
+    timer.daemon = True
+    timer.start()
+
+
+def grade(chapter: Chapter, file: Path, job: dict[str, Any], tell: Callable[..., None]) -> None:
+    task = chapter.task(job["task"])
     tell(ready=True)
+    say_where(file, 0.8 * job["seconds"], tell)
     try:
-        module = load(file, folder.name)
+        module = load(file, chapter.folder.name)
     except BaseException as error:  # exit() at import is a learner's mistake as well
         tell(not_imported=str(Raised(error)), line=_last_line(error, file))
         return
     functions = {name: vars(module)[name] for name in task.functions if name in vars(module)}
     done = 0
-    for outcome in run(task, functions, seed):
+    for outcome in run(task, functions, job["seed"]):
         tell(outcome=outcome.as_json())
         done += 1
     tell(done=done)

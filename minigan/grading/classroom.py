@@ -13,6 +13,9 @@ from minigan.grading.sandbox import TIME_LIMIT, Report, check_task
 from minigan.grading.source import Source
 from minigan.grading.tasks import Task
 
+#: What an honest file has no reason to name. A file that wants to cheat need not name it either.
+CHECKER = ("minigan.grading", "checks.py", "solution.py")
+
 
 @dataclass(frozen=True)
 class Submission:
@@ -35,13 +38,21 @@ class Grade:
         report = self.reports.get(task.id)
         if report is None or report.not_started:
             return None
-        return 0.0 if report.trouble else report.score / len(task.checks)
+        return report.score / len(task.checks)
 
     @property
     def notes(self) -> str:
         """What a teacher should look at: files as a whole, not wrong answers."""
         notes = [f"{path.name}: of no chapter" for path in self.submission.strange]
-        notes += [f"{i}: {report.trouble}" for i, report in self.reports.items() if report.trouble]
+        for file in self.submission.files.values():
+            text = file.read_bytes().decode(errors="replace")
+            notes += [f"{file.name} speaks of {name}: read it" for name in CHECKER if name in text]
+        troubles: dict[str, list[str]] = {}
+        for task_id, report in self.reports.items():
+            if report.trouble:
+                place = f" (line {report.line})" if report.line else ""
+                troubles.setdefault(report.trouble + place, []).append(task_id)
+        notes += [f"{', '.join(ids)}: {trouble}" for trouble, ids in troubles.items()]
         return "; ".join(notes)
 
 

@@ -137,7 +137,7 @@ def _show_hint(course: Course, task: Task, screen: Screen) -> None:
     opened = Work(course.work).update(task.id, open_one)["hints"]
     for i, text in enumerate(task.hints[:opened], 1):
         screen.say(screen.wrapped(text, "", f"{i} of 3  "))
-    rest = f"minigan hint {task.id} opens the next" if opened < 3 else f"read: {task.read}"
+    rest = f"minigan hint {task.id} opens the next" if opened < 3 else f"read {task.read}"
     screen.say(screen.wrapped(f"({rest})"))
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from minigan.grading.source import Source
 from minigan.grading.tasks import GraderError, Task
@@ -132,8 +133,10 @@ class Course:
             + ", ".join(chapter.number for chapter in self.chapters)
         )
 
-    def select(self, what: str) -> tuple[Chapter, tuple[Task, ...]]:
+    def select(self, what: Any) -> tuple[Chapter, tuple[Task, ...]]:
         """A chapter and its tasks, from "04", or and one of them, from "04.4"."""
+        if not isinstance(what, str):  # 4.4 and 04 are numbers to Python, or none
+            raise NoSuchTaskError(f'{what!r} is no task; write it in quotes: "04.4", or "04"')
         number, dot, rest = what.partition(".")
         chapter = self.chapter(number)
         if not dot:

@@ -26,7 +26,7 @@ PLAIN = str.maketrans(
         "σ": "sigma", "Σ": "sum", "μ": "mu", "ε": "eps", "γ": "gamma", "β": "beta", "α": "alpha",
         "η": "eta", "π": "pi", "√": "sqrt", "²": "^2", "½": "1/2", "≤": "<=", "≥": ">=",
         "→": "->", "∂": "d", "⟨": "<", "⟩": ">", "‖": "||", "∈": "in", "≠": "!=", "⌊": "floor(",
-        "⌋": ")", "∞": "inf",
+        "⌋": ")", "∞": "inf", "é": "e",
     }
 )  # fmt: skip
 
@@ -126,10 +126,8 @@ def show_report(report: Report, course: Course, entry: Mapping[str, Any], screen
         )
     hints = entry.get("hints", 0)
     turn = "all 3 open" if hints >= 3 else f"{hints + 1} of 3"
-    say(
-        screen.wrapped(f"{score} · next: minigan hint {task.id} ({turn}) · read: {task.read}"),
-        bold=True,
-    )
+    say(screen.wrapped(f"{score} · next: minigan hint {task.id} ({turn})"), bold=True)
+    say(screen.wrapped(f"read {task.read}"))
     if report.outcomes:
         again = f"(the same inputs again: minigan check {task.id} --seed {report.seed})"
         say(screen.wrapped(again))

@@ -12,6 +12,7 @@ or as a user with no rights, and read what they wrote.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
 import queue
@@ -95,7 +96,10 @@ def check_task(
     report.not_started = all(source.untouched(name) for name in task.functions)
     missing = [name for name in task.functions if name not in source.definitions]
     if missing and not _imports_everything(source):
-        report.trouble = f"there is no function {missing[0]} in it"
+        report.trouble = f"there is no function {missing[0]} in the file"
+        others = {name for other in chapter.tasks for name in other.functions}
+        if like := difflib.get_close_matches(missing[0], set(source.definitions) - others, 1):
+            report.trouble += f"; is it {like[0]}?"
     elif not report.not_started:
         _run_child(chapter, report, time_limit)
     return report
@@ -113,8 +117,9 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
         "task": report.task.id,
         "file": str(report.file),
         "seed": report.seed,
+        "seconds": time_limit,
     }
-    done = None
+    done = running = None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         child = _Child(json.dumps(job).encode(), folder)
         try:
@@ -127,6 +132,8 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
                     report.trouble = f"importing the file raised {event['not_imported']}"
                     report.line = event["line"]
                     return
+                elif "running" in event:
+                    running = event["running"]
                 elif "outcome" in event:
                     report.outcomes.append(Outcome.from_json(event["outcome"]))
                 elif "done" in event:
@@ -136,9 +143,10 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
                 report.trouble = f"stopped: it printed more than {OUTPUT_LIMIT >> 20} MB"
             elif time.monotonic() >= child.deadline:
                 report.trouble = (
-                    f"stopped: {_current(report)} took longer than {time_limit:g} s "
-                    "(an endless loop?)"
+                    f"stopped: {_current(report)} took longer than {time_limit:g} s; "
+                    "an endless loop?"
                 )
+                report.line = running
             elif done is None:
                 report.trouble = f"{_current(report)} did not finish: {child.death()}"
             elif done != len(report.outcomes):

@@ -106,7 +106,7 @@ class Task:
         title: what it is about, a few words.
         difficulty: 1 to 3.
         minutes: how long it takes a learner.
-        read: where the chapter explains it.
+        read: where the chapter explains it: "chapter 04, section 5: " and the section's title.
         hints: three, from a nudge to nearly there.
         checks: in order, from shape to subtle.
         ideas: the wrong ideas that are known.
@@ -180,6 +180,8 @@ class Raised:
     def __str__(self) -> str:
         if isinstance(self.error, SystemExit):
             return "exit(): a function returns, it does not end the program"
+        if isinstance(self.error, NotImplementedError) and not self.error.args:
+            return "NotImplementedError: it is still to be written"
         text = " ".join(str(self.error).split())
         return f"{type(self.error).__name__}: {text}"[:300]
 
@@ -227,15 +229,16 @@ def _run_check(
         before = [_snapshot(arg) for arg in args]
         got.append(_see(check, function, args))
         difference = _difference(got[-1], want, check, task.returns)
-        looks_like = ""
+        why, looks_like = check.why, ""
         if difference is None:
-            difference = _changed(task, args, before)
+            difference = _changed(task, function, args, before)
+            why = "Whoever calls it may still need what was passed."
         elif diagnose:
             looks_like = _diagnosis(task, check, got, draw, seed)
         if difference is not None:
             raised = str(got[-1]) if isinstance(got[-1], Raised) else ""
             line = _line(function, got[-1])
-            return Outcome(check.name, False, check.why, call, difference, raised, looks_like, line)
+            return Outcome(check.name, False, why, call, difference, raised, looks_like, line)
     return Outcome(check.name, True)
 
 
@@ -310,21 +313,26 @@ def _snapshot(value: Any) -> Any:
     return None
 
 
-def _changed(task: Task, args: Sequence[Any], before: Sequence[Any]) -> Difference | None:
+def _changed(
+    task: Task, function: Any, args: Sequence[Any], before: Sequence[Any]
+) -> Difference | None:
     for i, (arg, old) in enumerate(zip(args, before, strict=True)):
         if i not in task.mutates and _snapshot(arg) != old:
-            return Difference(f"argument {i + 1}", "was changed in place", "as it was")
+            code = function.__code__ if type(function) is types.FunctionType else None
+            name = code.co_varnames[i] if code and i < code.co_argcount else f"argument {i + 1}"
+            return Difference(name, "was changed in place", "as it was")
     return None
 
 
 # --- Comparing ------------------------------------------------------------------------------------
 
 
-def _kind(value: Any) -> str:
+def kind(value: Any) -> str:
+    """The type of what came back, in words: "a list", "None (is a return missing?)"."""
     name = type(value).__name__
     if value is None:
         return "None (is a return missing?)"
-    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+    return f"{'an' if name[0].lower() in 'aeiou' or name == 'ndarray' else 'a'} {name}"
 
 
 def _numbers(value: Any) -> numpy.ndarray | None:
@@ -361,7 +369,7 @@ def compare(
     if isinstance(want, tuple):
         if type(got) not in (tuple, list) or len(got) != len(want):
             these = f" ({', '.join(names)})" if names else ""
-            yours = f"{len(got)} values" if type(got) in (tuple, list) else _kind(got)
+            yours = f"{len(got)} values" if type(got) in (tuple, list) else kind(got)
             return Difference(label, yours, f"a tuple of {len(want)}{these}")
         labels = list(names) or [f"{label} {i}" for i in range(len(want))]
         for mine, wanted, name in zip(got, want, labels, strict=False):
@@ -374,7 +382,7 @@ def compare(
         return None if same else Difference(label, show(got), show(want))
     if isinstance(want, Tensor):
         if not issubclass(type(got), Tensor):
-            return Difference("type", _kind(got), "a Tensor")
+            return Difference("type", kind(got), "a Tensor")
         if got.dtype != want.dtype:
             return Difference("dtype", str(got.dtype), str(want.dtype))
         got, want = got.numpy(), want.numpy()
@@ -387,7 +395,7 @@ def _compare_numbers(
     array, want = _numbers(got), numpy.asarray(want)
     if array is None:
         expected = f"an array of shape {want.shape}" if want.shape else "a number"
-        return Difference("type" if label == "result" else label, _kind(got), expected)
+        return Difference("type" if label == "result" else label, kind(got), expected)
     if array.shape != want.shape:
         name = "shape" if label == "result" else f"shape of {label}"
         return Difference(name, str(array.shape), str(want.shape))
@@ -445,7 +453,7 @@ def show(value: Any, digits: int = 4) -> str:
         return f"Tensor {show(value.numpy(), digits)}"
     if issubclass(kind, numpy.ndarray):
         array = numpy.array(value, subok=False)
-        if array.size <= 8 and array.dtype.kind in "biufU":
+        if array.size <= 12 and array.dtype.kind in "biufU":
             return show(array.tolist(), digits)
         return f"<{array.dtype} {array.shape}>"
     if kind in (list, tuple):

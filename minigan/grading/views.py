@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minigan.autograd import Tensor, grad
-from minigan.grading.tasks import Unlike
+from minigan.grading.tasks import Unlike, kind
 
 Loss = Callable[..., Any]
 
@@ -15,7 +15,7 @@ def scalar_tensor(loss: Loss, *args: Tensor) -> Tensor:
     """The loss, if it is a scalar Tensor of its inputs' dtype that gradients flow through."""
     found = loss(*args)
     if not issubclass(type(found), Tensor):
-        raise Unlike("type", type(found).__name__, "Tensor")
+        raise Unlike("type", kind(found), "a Tensor")
     if found.shape != ():
         raise Unlike("shape", str(found.shape), "()")
     if found.dtype != args[0].dtype:

@@ -103,7 +103,7 @@ def test_the_report_of_a_failure(work: Path) -> None:
         "why it matters  G gets no signal exactly when it is worst.",
         "looks like      the saturating loss log(1 - D(G(z))).",
         "– 5 checks not run (fix the first)",
-        "Score 4/10 · next: minigan hint 04.4 (1 of 3) · read: chapter 04, section 5",
+        "Score 4/10 · next: minigan hint 04.4 (1 of 3)\nread chapter 04, section 5: Why it stalls\n",
         "--seed 5",
     ):
         assert part in result.out, result.out
@@ -130,10 +130,22 @@ HOSTILE = {
     "a flood": ("def optimal_discriminator(p, q):\n    while True: print('x' * 999)", "more than 1 MB"),
     "a syntax error": ("def optimal_discriminator(p, q)\n    return p", "not valid Python"),
     "no text": ("\0", "not valid Python"),
-    "a missing function": ("x = 1", "no function optimal_discriminator"),
+    "a missing function": ("x = 1", "no function optimal_discriminator in the file\n"),
+    "a function of another name": (
+        RIGHT.replace("optimal_d", "optimald"), "is it\n    optimaldiscriminator?"
+    ),
+    "a function that is half written": (
+        "def optimal_discriminator(p, q):\n    if p.ndim > 0:\n        raise NotImplementedError",
+        "it is still to be written",
+    ),
     "not a function": ("optimal_discriminator = 3", "not a function"),
     "an error at import": (RIGHT + "1 / 0", "ZeroDivisionError"),
-    "its arguments changed": (RIGHT.replace("t = p + q\n", "t = p + q; p *= 1.0; p[0] += 1e-9\n"), "in place"),
+    "its arguments changed": (
+        RIGHT.replace("t = p + q\n", "t = p + q; q *= 1.0; q[0] += 1e-9\n"),
+        "q         yours was changed in place    expected as it was\n"
+        "      why it matters  Whoever calls it may still need what was passed.",
+    ),
+    "a NumPy array's article": ("def optimal_discriminator(p, q): return p.astype(object)", "an ndarray"),
     "None": ("def optimal_discriminator(p, q): pass", "is a return missing?"),
     "equal to everything": (
         "class Any:\n    shape = (3, 4); dtype = 'float64'; ndim = 2\n"
@@ -182,7 +194,8 @@ def test_a_hostile_file_is_a_failed_check(
         assert part in result.out, result.out
         assert "Score 5/5" not in result.out
     else:
-        assert part in report.trouble
+        assert part in report.trouble and report.line is not None
+        assert work.read_text().splitlines()[report.line - 1].strip() == "while True: pass"
 
 
 def test_what_a_function_prints_is_shown(work: Path) -> None:
@@ -366,6 +379,10 @@ def test_a_class_is_graded_in_one_command(course: Path, tmp_path: Path, monkeypa
         (folder / f"student {i}/deep/ch04_gan_game.py").write_text(SOLUTION)
     (folder / "=cmd().py").write_text(RIGHT)
     (folder / "anna_ch04_gan_game.py").write_text(HOSTILE["an endless loop"][0])
+    late = "    import numpy as np\n    while p.ndim == 1 and not (p + q).all(): pass\n    return p / (p + q)\n"
+    (folder / "late_ch04_gan_game.py").write_text("def optimal_discriminator(p, q):\n" + late)
+    (folder / "sly_ch04_gan_game.py").write_text("import minigan.grading\n" + RIGHT)
+    (folder / "broken_ch04_gan_game.py").write_text("def (")
     (folder / "bert.py").write_text("def (")
     (folder / "carl").mkdir()
     out = tmp_path / "grades.csv"
@@ -381,6 +398,13 @@ def test_a_class_is_graded_in_one_command(course: Path, tmp_path: Path, monkeypa
         assert rows[f"student {i}"]["score"] == "100.0" and rows[f"student {i}"]["passed"] == "5"
     assert rows["'=cmd()"]["passed"] == "1" and rows["'=cmd()"]["04.1"] == "1.00"
     assert rows["anna"]["passed"] == "0" and "longer than 1 s" in rows["anna"]["notes"]
+    assert rows["late"]["passed"] == "0" and rows["late"]["04.1"] == "0.60"  # what passed, counts
+    assert rows["sly"]["passed"] == "1" and "speaks of minigan.grading" in rows["sly"]["notes"]
+    assert rows["student 0"]["notes"] == ""
+    broken = rows["broken"]["notes"]
+    assert (
+        broken.startswith("04.1, 04.2, 04.3, 04.4, 04.5: not valid Python") and "line 1" in broken
+    )
     assert "of no chapter" in rows["bert"]["notes"]
     assert rows["carl"]["score"] == "0.0" and rows["carl"]["04.1"] == ""
     assert "student 0" in minigan("grade", folder, "--chapter", "04").out
@@ -398,6 +422,8 @@ def test_a_notebook_checks_and_shows_the_status(work: Path, capsys: Any) -> None
     assert "To begin: minigan start 04" in capsys.readouterr().out
     with pytest.raises(ValueError, match="no task"):
         notebook_check("04.9")
+    with pytest.raises(ValueError, match='4.1 is no task; write it in quotes: "04.4"'):
+        notebook_check(4.1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("encoding", "mark"), [("utf-8", "–"), ("ascii", "-"), ("cp1252", "-")])

@@ -1,9 +1,11 @@
 """The exercises' quality gate: the checks accept what is right and reject what is wrong.
 
-Checks run here in this process, on functions; tests/exercises/test_sandbox.py is about processes.
+Checks run here in this process, on functions; tests/exercises/test_commands.py is about processes.
 """
 
 import doctest
+import json
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from equivalent import EQUIVALENT
 from mutation import mutants
 from variant import VARIANTS, Variant
 
+from minigan import backend
 from minigan.grading import Task
 from minigan.grading.course import Chapter, Course, load
 from minigan.grading.sandbox import check_task
@@ -42,6 +45,17 @@ def answers(task: Task, other: Any = None, name: str = "") -> dict[str, Any]:
     """The solution's functions, with one of them replaced."""
     found = {name: SOLUTIONS[task.id[:2]][name] for name in task.functions}
     return {**found, **({name: other} if name else {})}
+
+
+def sections(chapter: Chapter) -> list[str]:
+    """What a task's ``read`` may be: the headings of the chapter's notebook, by their numbers."""
+    (notebook,) = COURSE.root.glob(f"chapters/{chapter.number}_*.ipynb")
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    return [
+        f"chapter {chapter.number}, section {number}: {title}"
+        for number, title in re.findall(r"^## (\d+)\. (.*)$", text, re.MULTILINE)
+    ]
 
 
 @each_task
@@ -72,11 +86,23 @@ def test_the_stub_is_not_started_and_its_example_holds(chapter: Chapter, task: T
 def test_the_task_says_what_it_must(chapter: Chapter, task: Task) -> None:
     assert len(set(task.hints)) == 3 and all(task.hints)
     assert task.title and task.read.startswith(f"chapter {chapter.number}, section ")
+    assert task.read in sections(chapter)
     assert 1 <= task.difficulty <= 3 and 5 <= task.minutes <= 60
     assert len(task.checks) >= 3 and all(check.why for check in task.checks)
     mine = [variant for variant in VARIANTS if variant.task == task.id]
     assert len([v for v in mine if v.check]) >= 3, "three wrong variants"
     assert [v for v in mine if not v.check], "a right variant"
+
+
+@each_task
+def test_the_parts_of_a_result_go_by_their_own_names(chapter: Chapter, task: Task) -> None:
+    for check in task.checks:
+        expect = check.expect or task.oracle
+        assert expect is not None
+        for args in check.cases(backend.generator(0)):
+            want = expect(*args)
+            if task.returns and isinstance(want, tuple):
+                assert len(want) == len(task.returns), f"{check.name}: whose names are these?"
 
 
 @each_task
@@ -104,6 +130,21 @@ def test_a_variant_is_judged_as_it_should_be(variant: Variant) -> None:
         else:
             assert failure is not None
             assert (failure.check, failure.looks_like) == (variant.check, variant.looks_like)
+
+
+def test_a_list_that_is_kept_from_call_to_call_is_named() -> None:
+    def topological_order(root: Any, seen: list[Any] = []) -> list[Any]:  # noqa: B006  the mistake
+        for parent in root.parents:
+            if parent not in seen:
+                topological_order(parent, seen)
+        seen.append(root)
+        return seen
+
+    task = next(task for _, task in PAIRS if task.id == "01.2")
+    failure = first_failure(task, {"topological_order": topological_order}, 0)
+    assert failure is not None and failure.difference is not None
+    assert failure.check == "a chain"
+    assert failure.difference.yours == "with a node of an earlier call"
 
 
 @contextmanager

@@ -158,6 +158,58 @@ def topological_order(root):
     return order
 
 
+@wrong(
+    "01.2",
+    "the graph stays as it was",
+    "marks on the nodes, which are still there at the next walk",
+)
+def topological_order(root):
+    order, stack = [], [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif not getattr(node, "visited", False):
+            node.visited = True
+            stack += [(node, True), *((parent, False) for parent in node.parents)]
+    return order
+
+
+@wrong("01.2", "the graph stays as it was")
+def topological_order(root):
+    """Takes the graph apart."""
+    order, stack = [], [root]
+    while stack:
+        if stack[-1] in order:
+            stack.pop()
+        elif stack[-1].parents:
+            stack.append(stack[-1].parents.pop())
+        else:
+            order.append(stack.pop())
+    return order
+
+
+@wrong("01.2", "many paths", "a walk along every path, with repeats thrown out afterwards")
+def topological_order(root):
+    def below(node):
+        return [n for parent in node.parents for n in below(parent)] + [node]
+
+    return list(dict.fromkeys(below(root)))
+
+
+@right("01.2")
+def topological_order(root):
+    """Slow, but not as slow as all paths: whichever node is ready comes next."""
+    waiting, order = [root], []
+    for node in waiting:
+        waiting += [p for p in dict.fromkeys(node.parents) if p not in waiting]
+    while waiting:
+        node = next(n for n in waiting if all(parent in order for parent in n.parents))
+        waiting.remove(node)
+        order.append(node)
+    return order
+
+
 @right("01.3")
 def accumulate(root, seed):
     """Recursion over uses, with no order made beforehand."""
@@ -193,7 +245,7 @@ def accumulate(root, seed):
             if parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
-    grads, ready = defaultdict(lambda: np.zeros(np.shape(seed))), [root]
+    grads, ready = defaultdict(float), [root]
     grads[root] = seed
     while ready:
         node = ready.pop(0)
@@ -270,6 +322,70 @@ def accumulate(root, seed):
     return grads
 
 
+@right("01.3")
+def accumulate(root, seed):
+    """Gradients kept on the nodes, and set anew at each walk."""
+    order = order_of(root)
+    for node in order:
+        node.grad = 0.0
+    root.grad = seed
+    for node in order:
+        for parent, vjp in node.edges:
+            parent.grad = parent.grad + vjp(node.grad)
+    return {node: node.grad for node in order}
+
+
+@wrong("01.3", "the graph stays as it was")
+def accumulate(root, seed):
+    """Takes the graph apart."""
+    grads = {root: seed}
+    for node in order_of(root):
+        while node.edges:
+            parent, vjp = node.edges.pop()
+            grads[parent] = grads.get(parent, 0.0) + vjp(grads[node])
+    return grads
+
+
+@wrong(
+    "01.3",
+    "the graph stays as it was",
+    "gradients kept on the nodes, and added to at the next walk",
+)
+def accumulate(root, seed):
+    order = order_of(root)
+    for node in order:
+        if not hasattr(node, "bar"):
+            node.bar = 0.0
+    root.bar = seed
+    for node in order:
+        for parent, vjp in node.edges:
+            parent.bar = parent.bar + vjp(node.bar)
+    return {node: node.bar for node in order}
+
+
+@wrong("01.3", "arrays of several shapes", "sums that begin with zeros of the seed's shape")
+def accumulate(root, seed):
+    grads = defaultdict(lambda: np.zeros(np.shape(seed)))
+    grads[root] = seed
+    for node in order_of(root):
+        for parent, vjp in node.edges:
+            grads[parent] = grads[parent] + vjp(grads[node])
+    return grads
+
+
+@wrong("01.3", "many paths", "every path walked by itself")
+def accumulate(root, seed):
+    grads = {}
+
+    def go(node, g):
+        grads[node] = grads.get(node, 0) + g
+        for parent, vjp in node.edges:
+            go(parent, vjp(g))
+
+    go(root, seed)
+    return grads
+
+
 @right("01.4")
 def log_sigmoid(x):
     return -np.logaddexp(0, -x)
@@ -290,7 +406,11 @@ def log_sigmoid(x):
     return np.where(x < 0, x - np.log1p(np.exp(x)), -np.log1p(np.exp(-x)))
 
 
-@wrong("01.4", "large negative numbers", "log(sigmoid(x)), after sigmoid has rounded to 0")
+@wrong(
+    "01.4",
+    "large negative numbers",
+    "log(sigmoid(x)) as it is written: e^1000 is inf, and its reciprocal 0",
+)
 def log_sigmoid(x):
     return -np.log(1.0 + np.exp(-x))
 
@@ -298,6 +418,16 @@ def log_sigmoid(x):
 @wrong("01.4", "ordinary numbers", "softplus(-x), which is -log sigmoid(x)")
 def log_sigmoid(x):
     return np.logaddexp(0, -x)
+
+
+@wrong("01.4", "ordinary numbers", "max(x, 0) where min(x, 0) belongs")
+def log_sigmoid(x):
+    return x * (x > 0) - np.log1p(np.exp(-np.abs(x)))
+
+
+@wrong("01.4", "ordinary numbers", "log(1 + e^-|x|) added, where it is taken away")
+def log_sigmoid(x):
+    return np.minimum(x, 0) + np.logaddexp(0, -np.abs(x))
 
 
 @wrong("01.4", "large positive numbers", "x - log(1 + e^x), whose e^x overflows")
@@ -385,3 +515,45 @@ def gradient_error(f, grad_f, x, eps=1e-6):
         b = (grad_f(x) * v).sum()
         errors.append(abs(a - b) / np.maximum(abs(a), abs(b)))
     return np.max(errors)
+
+
+def errors_of(f, grad_f, x, eps, divisor=2):
+    rng = np.random.default_rng(7)
+    for _ in range(10):
+        v = rng.standard_normal(x.shape)
+        a = (f(x + eps * v) - f(x - eps * v)) / (divisor * eps)
+        b = (grad_f(x) * v).sum()
+        yield abs(a - b) / (max(abs(a), abs(b)) or 1.0)
+
+
+@wrong("01.5", "the largest of the tries")
+def gradient_error(f, grad_f, x, eps=1e-6):
+    return min(errors_of(f, grad_f, x, eps))
+
+
+@wrong("01.5", "the largest of the tries")
+def gradient_error(f, grad_f, x, eps=1e-6):
+    return list(errors_of(f, grad_f, x, eps))[-1]
+
+
+@wrong("01.5", "the largest of the tries")
+def gradient_error(f, grad_f, x, eps=1e-6):
+    return sum(errors_of(f, grad_f, x, eps)) / 10
+
+
+@wrong("01.5", "a gradient that is right", "a difference divided by eps, not by 2 eps")
+def gradient_error(f, grad_f, x, eps=1e-6):
+    return max(errors_of(f, grad_f, x, eps, divisor=1))
+
+
+@right("01.5")
+def gradient_error(f, grad_f, x, eps=1e-6):
+    """Random signs, which give every entry the same weight."""
+    rng, worst = np.random.default_rng(7), 0.0
+    for _ in range(20):
+        v = rng.choice([-1.0, 1.0], x.shape)
+        a = (f(x + eps * v) - f(x - eps * v)) / (2 * eps)
+        b = float(np.vdot(grad_f(x), v))
+        if a or b:
+            worst = max(worst, abs(a - b) / max(abs(a), abs(b)))
+    return worst

@@ -149,6 +149,18 @@ def adam_step(param, grad, m, v, t, lr, beta1, beta2, eps):
     return param - lr * m / (np.sqrt(v) + eps), m, v
 
 
+@wrong("02.3", "the averages m and v", "v as a mean of grad, not of its square")
+def adam_step(param, grad, m, v, t, lr, beta1, beta2, eps):
+    m, v = m + (1 - beta1) * (grad - m), v + (1 - beta2) * (grad - v)
+    return param - lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + eps), m, v
+
+
+@wrong("02.3", "a later step", "beta where beta^t belongs, which is right at the first step alone")
+def adam_step(param, grad, m, v, t, lr, beta1, beta2, eps):
+    m, v = m + (1 - beta1) * (grad - m), v + (1 - beta2) * (grad**2 - v)
+    return param - lr * m / (1 - beta1) / (np.sqrt(v / (1 - beta2)) + eps), m, v
+
+
 @wrong("02.3", "the first step", "eps inside of the root")
 def adam_step(param, grad, m, v, t, lr, beta1, beta2, eps):
     m = beta1 * m + (1 - beta1) * grad

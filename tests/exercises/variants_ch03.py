@@ -67,7 +67,11 @@ def conv_transpose_size(n, kernel, stride, padding, output_padding):
     return np.int64(stride * (n - 1) + kernel + output_padding - padding - padding)
 
 
-@wrong("03.2", "conv_size: something is left over", "ceil where floor belongs")
+@wrong(
+    "03.2",
+    "conv_size: something is left over",
+    "rounded up, or to the nearest, where floor belongs",
+)
 def conv_size(n, kernel, stride, padding):
     return int(np.ceil((n + 2 * padding - kernel) / stride)) + 1
 

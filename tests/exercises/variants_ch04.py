@@ -31,6 +31,11 @@ def optimal_discriminator(p, q):
     return np.divide(p, q)
 
 
+@wrong("04.1", "where both vanish", "0 for 0 / 0: nan turned into 0, or a constant added to p + q")
+def optimal_discriminator(p, q):
+    return np.nan_to_num(p / (p + q))
+
+
 @wrong("04.1", "where both vanish", "p / (p + q) with no care for 0 / 0")
 def optimal_discriminator(p, q):
     return 1 / (1 + q / p)

@@ -21,16 +21,23 @@ def bilinear_step(x, y, lr, simultaneous):
     return new, y - lr * (x if simultaneous else new)
 
 
-@wrong("07.1", "simultaneous", "alternating in both cases")
+@wrong("07.1", "simultaneous", "alternating steps where simultaneous ones were asked for")
 def bilinear_step(x, y, lr, simultaneous):
     x = x - lr * y
     y = y + lr * x
     return x, y
 
 
-@wrong("07.1", "alternating", "simultaneous in both cases")
+@wrong("07.1", "alternating", "simultaneous steps where alternating ones were asked for")
 def bilinear_step(x, y, lr, simultaneous):
     return x - lr * y, y + lr * x
+
+
+@wrong("07.1", "simultaneous", "alternating steps where simultaneous ones were asked for")
+def bilinear_step(x, y, lr, simultaneous):
+    """The two exchanged."""
+    new = x - lr * y
+    return new, y + lr * (new if simultaneous else x)
 
 
 @right("07.2")

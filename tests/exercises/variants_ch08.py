@@ -33,6 +33,24 @@ def parzen_log_likelihood(samples, test, sigma):
     return np.log(density) - d * np.log(sigma * np.sqrt(2 * np.pi))
 
 
+@wrong(
+    "08.1",
+    "far from all samples",
+    "the largest exponent of all rows taken out, not that of each row",
+)
+def parzen_log_likelihood(samples, test, sigma):
+    e = -cross(test, samples) / (2 * sigma**2)
+    density = np.exp(e - e.max()).sum(1) / len(samples)
+    return np.log(density) + e.max() - samples.shape[1] * np.log(sigma * np.sqrt(2 * np.pi))
+
+
+@wrong("08.1", "one sample, one dimension", "the largest exponent taken out and not put back")
+def parzen_log_likelihood(samples, test, sigma):
+    e = -cross(test, samples) / (2 * sigma**2)
+    density = np.exp(e.T - e.max(1)).mean(0)
+    return np.log(density) - samples.shape[1] * np.log(sigma * np.sqrt(2 * np.pi))
+
+
 @wrong("08.1", "several samples", "a sum over the samples instead of a mean")
 def parzen_log_likelihood(samples, test, sigma):
     d = samples.shape[1]
@@ -121,7 +139,8 @@ def frechet_distance(mu1, cov1, mu2, cov2):
 @wrong(
     "08.3",
     "singular covariances",
-    "a Cholesky factor, which singular matrices do not have",
+    "what singular matrices do not have: a Cholesky factor, an inverse, or eigenvalues of which "
+    "none is rounded below 0",
 )
 def frechet_distance(mu1, cov1, mu2, cov2):
     c = np.linalg.cholesky(cov2)
