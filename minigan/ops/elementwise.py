@@ -30,9 +30,9 @@ def _pair(op: str, x: Operand, y: Operand) -> tuple[Operand, Operand]:
 
     One of them may be a number and stays one: array libraries take it as it is, without an array.
     """
-    if not isinstance(x, Tensor):
+    if not isinstance(x, Tensor) and isinstance(x, NUMBERS):
         y, x = _meet(y, x)
-    elif not isinstance(y, Tensor):
+    elif not (isinstance(x, Tensor) and isinstance(y, Tensor)):
         x, y = _meet(x, y)
     if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
         return x, y
@@ -237,12 +237,10 @@ def clip(x: Operand, low: float, high: float) -> Tensor:
     if not low <= high:
         raise ValueError(f"clip: low {low} is above high {high}")
     low, high = float(low), float(high)
-    return record(backend.xp.clip(x.data, low, high), (x, lambda g: g * _inside(x, low, high)))
-
-
-def _inside(x: Tensor, low: float, high: float) -> Tensor:
-    """1 where low ≤ x ≤ high, else 0."""
-    return Tensor(((x.data >= low) & (x.data <= high)).astype(x.dtype))
+    return record(
+        backend.xp.clip(x.data, low, high),
+        (x, lambda g: where(Tensor((x.data >= low) & (x.data <= high)), g, 0.0)),
+    )
 
 
 def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
@@ -259,8 +257,8 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     x, y = broadcast_to(x, shape), broadcast_to(y, shape)
     return record(
         backend.xp.where(condition.data, x.data, y.data),
-        (x, lambda g: g * to(condition, g.dtype)),
-        (y, lambda g: g * (1.0 - to(condition, g.dtype))),
+        (x, lambda g: where(condition, g, 0.0)),
+        (y, lambda g: where(condition, 0.0, g)),
     )
 
 

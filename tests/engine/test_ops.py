@@ -675,6 +675,17 @@ def test_ties_share_the_gradient_equally() -> None:
         assert [g.numpy().tolist() for g in mg.grad(f(x, y).sum(), (x, y))] == [[0.5, 0.5]] * 2
 
 
+def test_what_was_not_taken_gets_no_part_of_an_infinite_gradient() -> None:
+    """As at √0: 0·∞ would be NaN."""
+    x, y = leaves([np.array([1.0, -1.0])] * 2)
+    g = np.array([np.inf, np.inf])
+    for z, x_bar, y_bar in (
+        (F.where(np.array([True, False]), x, y), [np.inf, 0], [0, np.inf]),
+        (F.clip(x, 0, 2), [np.inf, 0], [0, 0]),
+    ):
+        assert [t.numpy().tolist() for t in mg.grad(z, (x, y), g)] == [x_bar, y_bar]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_sigmoid_and_softplus_neither_overflow_nor_lose_their_tails(dtype: str) -> None:
     """Relative accuracy all the way down: a saturated discriminator's slope is small, not zero."""
@@ -846,3 +857,10 @@ def test_a_number_takes_the_dtype_of_what_it_meets() -> None:
     for f in (lambda: small + 300, lambda: F.where(x > 1.5, small, 300)):
         with pytest.raises(OverflowError):
             f()
+
+
+def test_a_number_takes_the_dtype_of_an_array_as_well() -> None:
+    array, mask = np.array([1.0, 2.0]), np.array([True, False])
+    for z in (F.add(array, 1), F.sub(1, array), F.maximum(array, 0.0), F.where(mask, array, 0.0)):
+        assert z.dtype == "float64"
+    assert F.add(1, 2).item() == 3
