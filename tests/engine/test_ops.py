@@ -809,6 +809,11 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: F.concatenate([x23(), x32()]), ValueError, "concatenate: .* differ outside of axis 0"),
     (lambda: F.concatenate([x23(), f32()]), TypeError, "concatenate: tensors of two dtypes"),
     (lambda: F.concatenate([x23()], axis=2), ValueError, "concatenate: axis 2 does not exist"),
+    (
+        lambda: F.concatenate([x23(), x23()[:, 0]], 1),
+        ValueError,
+        r"\(2, 3\), \(2,\) differ outside",
+    ),
     (lambda: F.stack([x23(), x32()]), ValueError, "stack: shapes differ"),
     (lambda: F.stack([]), ValueError, "expected at least one"),
     (lambda: F.pad(x23(), (1,)), ValueError, "pad: expected .before, after."),
