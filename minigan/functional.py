@@ -53,8 +53,7 @@ def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     The scale keeps the expectation, so that nothing has to be scaled afterwards (Srivastava et al.
     2014, section 10). Masks come from the host's "dropout" stream. Outside of training, x itself.
     """
-    x = as_tensor(x)
-    p = float(p)
+    x, p = _float("dropout", x), float(p)
     if not 0.0 <= p < 1.0:
         raise ValueError(f"dropout: p must lie in [0, 1), got {p}")
     if not training or p == 0.0:

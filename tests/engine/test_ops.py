@@ -822,6 +822,7 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: F.embedding([-1], x23()), ValueError, "embedding: indices must lie in"),
     (lambda: F.embedding([0.0], x23()), TypeError, "embedding: indices must be integers"),
     (lambda: F.dropout(x23(), 1.0), ValueError, r"dropout: p must lie in \[0, 1\), got 1.0"),
+    (lambda: F.dropout([1, 2]), TypeError, "dropout: expected a float tensor, got int64"),
     (lambda: F.cross_entropy(x23(), [0]), ValueError, "cross_entropy: expected logits"),
     (lambda: F.cross_entropy(x23(), [0.0, 1.0]), TypeError, "labels must be integers"),
     (lambda: F.cross_entropy(x23(), [0, 3]), ValueError, "cross_entropy: labels must lie in"),
