@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy
+
 from minigan import backend
 from minigan import functional as F
 from minigan.autograd import Tensor
@@ -17,12 +19,12 @@ from minigan.ops.conv import Pair, Size, pair
 
 def _positive(owner: str, **sizes: Any) -> None:
     for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, int | numpy.integer) or value <= 0:
             raise ValueError(f"{owner}: {name} must be a positive integer, got {value!r}")
 
 
 def _parameter(*shape: int) -> Parameter:
-    return Parameter(backend.xp.zeros(shape, "float32"))
+    return Parameter(backend.xp.zeros(tuple(map(int, shape)), "float32"))
 
 
 def _weight_and_bias(
@@ -156,8 +158,8 @@ class BatchNorm1d(Module):
         self.momentum, self.eps = momentum, eps
         self.weight, self.bias = _parameter(num_features), _parameter(num_features)
         init.ones_(self.weight)
-        self.running_mean = Tensor(backend.xp.zeros(num_features, "float32"))
-        self.running_var = Tensor(backend.xp.ones(num_features, "float32"))
+        self.running_mean = Tensor(backend.xp.zeros(self.weight.shape, "float32"))
+        self.running_var = Tensor(backend.xp.ones(self.weight.shape, "float32"))
 
     def forward(self, x: Tensor) -> Tensor:
         return self._activated(1.0, x)

@@ -467,6 +467,11 @@ def test_layers_start_as_pytorchs_do() -> None:
     assert list(state.values()) == [ones, zeros, zeros, ones]
 
 
+def test_sizes_may_be_integers_of_numpys() -> None:
+    assert nn.Linear(np.prod((28, 28)), np.int32(2)).weight.shape == (2, 784)
+    assert nn.BatchNorm1d(np.int64(3)).running_mean.shape == (3,)
+
+
 def test_dcgan_initialisation() -> None:
     mg.manual_seed(3)
     net = nn.Sequential(nn.Linear(200, 100), nn.BatchNorm1d(4000), nn.Linear(100, 3))
