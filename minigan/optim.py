@@ -38,6 +38,10 @@ class Optimizer:
                     f"{type(self).__name__}: parameter {i}, of shape {p.shape}, is not a leaf that"
                     " requires gradients"
                 )
+            if any(p is q for q in self.params[:i]):
+                raise ValueError(
+                    f"{type(self).__name__}: parameter {i}, of shape {p.shape}, appears twice"
+                )
         self.lr = _in_range(type(self).__name__, "lr", lr, 0.0, math.inf)
         self.state: list[dict[str, Array]] = [{} for _ in self.params]
 

@@ -143,6 +143,11 @@ def test_mistakes() -> None:
         (lambda: optim.SGD([], lr=0.1), ValueError, "SGD: there are no parameters"),
         (lambda: optim.SGD([fixed], lr=0.1), ValueError, r"SGD: parameter 0, of shape \(1,\)"),
         (lambda: optim.SGD([p, p * 2.0], lr=0.1), ValueError, "parameter 1, .* is not a leaf"),
+        (
+            lambda: optim.Adam([p, p]),
+            ValueError,
+            r"Adam: parameter 1, of shape \(1,\), appears twice",
+        ),
         (lambda: optim.Adam([np.ones(1)]), TypeError, "Adam: parameter 0 is a ndarray"),
         (lambda: optim.SGD([p], lr=-1), ValueError, "SGD: lr must lie in .* got -1"),
         (lambda: optim.SGD([p], lr=math.nan), ValueError, "SGD: lr must lie in .* got nan"),
