@@ -13,7 +13,7 @@ from typing import Any
 import numpy
 
 from minigan import backend, fused
-from minigan.autograd import Tensor
+from minigan.autograd import Tensor, _mismatch
 from minigan.backend import Array
 
 
@@ -49,7 +49,13 @@ class Optimizer:
         raise NotImplementedError
 
     def step(self) -> None:
-        """Update every parameter that has a gradient, in place."""
+        """Update every parameter that has a gradient, in place.
+
+        Before anything moves: ValueError or TypeError for one of another shape or dtype.
+        """
+        for p in self.params:
+            if p.grad is not None and (p.grad.shape, p.grad.dtype) != (p.shape, p.dtype):
+                raise _mismatch(f"{type(self).__name__}.step", p.grad, p)
         for p, state in zip(self.params, self.state, strict=True):
             if p.grad is not None:
                 self.update(p.data, p.grad.data, state)

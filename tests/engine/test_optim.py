@@ -162,6 +162,33 @@ def test_mistakes() -> None:
             call()
 
 
+@every_method
+@pytest.mark.parametrize(
+    ("gradient", "kind", "message"),
+    [
+        (
+            np.ones((1, 2), "f"),
+            ValueError,
+            r"step: a gradient of shape \(1, 2\) for a value of shape",
+        ),
+        (
+            np.ones((3, 2)),
+            TypeError,
+            "step: a gradient of dtype float64 for a value of dtype float32",
+        ),
+    ],
+)
+def test_a_gradient_that_does_not_fit_is_refused_before_anything_moves(
+    method: str, gradient: np.ndarray, kind: type[Exception], message: str
+) -> None:
+    params = [mg.tensor(np.zeros((3, 2), "f"), requires_grad=True) for _ in range(2)]
+    optimiser = make(method, params)
+    params[0].grad, params[1].grad = mg.tensor(np.ones((3, 2), "f")), mg.tensor(gradient)
+    with pytest.raises(kind, match=f"{type(optimiser).__name__}.{message}"):
+        optimiser.step()
+    assert not optimiser.state_dict() and not any(p.numpy().any() for p in params)
+
+
 def test_a_state_that_does_not_fit_is_refused_and_changes_nothing() -> None:
     p = mg.tensor([1.0, 2.0], requires_grad=True)
     adam = optim.Adam([p])
