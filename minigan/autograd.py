@@ -265,6 +265,13 @@ class Tensor:
             taken.add(id(g.data))
             leaf.grad = g
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """A leaf of its own, without a gradient yet."""
+        if not self.is_leaf:
+            raise RuntimeError("deepcopy: only a leaf can be copied; use .detach() first")
+        memo[id(self)] = twin = type(self)(self.data.copy())
+        return twin.requires_grad_(self.requires_grad)
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of a 0-d tensor")

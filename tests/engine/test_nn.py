@@ -515,6 +515,39 @@ def test_a_dict_of_modules_is_refused_rather_than_left_untrained() -> None:
         list(Branches().parameters())
 
 
+def test_modules_in_lists_within_lists_are_trained_and_a_dict_within_is_refused() -> None:
+    class Branches(nn.Module):
+        def __init__(self, *branches: Any) -> None:
+            self.branches = branches
+
+    net = Branches([nn.Linear(1, 1, bias=False)], (nn.Tanh(), [nn.Linear(1, 1)]))
+    names = ["branches.0.0.weight", "branches.1.1.0.weight", "branches.1.1.0.bias"]
+    assert [name for name, _ in net.named_parameters()] == list(net.state_dict()) == names
+    for inside in ([{"a": nn.Linear(1, 1)}], {"a": {"b": [nn.Linear(1, 1)]}}):
+        with pytest.raises(TypeError, match="Branches.branches: a dict of modules"):
+            list(Branches(inside).parameters())
+    assert not list(Branches({"a": 1}, [{"b": [2.0]}]).parameters())
+
+
+def test_a_result_that_a_module_remembers_is_no_part_of_its_state() -> None:
+    """Loading wrote what came before it, and then could not overwrite it."""
+
+    class Remembering(nn.Module):
+        def __init__(self) -> None:
+            self.first, self.hidden, self.last = nn.Linear(2, 2), None, nn.Linear(2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.hidden = self.first(x)
+            return self.last(self.hidden)
+
+    net, x = Remembering(), mg.tensor([[1.0, 2.0]])
+    names = list(net.state_dict())
+    net(x).sum().backward()
+    assert list(net.state_dict()) == names and net.hidden.shape == (1, 2)
+    net.load_state_dict(net.state_dict())
+    assert net.to("float64").last.weight.dtype == "float64"
+
+
 def test_a_deep_copy_is_a_model_of_its_own() -> None:
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     net[0].bias.requires_grad_(False)
