@@ -155,7 +155,7 @@ class Tensor:
         self._node = self._leaf_node = None
         self._stamp = [0]  # when it was last overwritten; shared with views of the same memory
         if requires_grad:
-            self.requires_grad_()
+            self.requires_grad_(requires_grad)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -186,6 +186,8 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for gradients (or stop asking), in place. Only floats have any: else TypeError."""
+        if not isinstance(requires_grad, (bool, numpy.bool)):
+            raise TypeError(f"requires_grad must be True or False, got {requires_grad!r}")
         if not self.is_leaf:
             raise RuntimeError("requires_grad_: only a leaf can be changed; use .detach() first")
         if not requires_grad:

@@ -1,5 +1,6 @@
 """What a graph is and does: who gets gradients, when it is freed, what it notices and refuses."""
 
+import copy
 import gc
 import math
 import threading
@@ -639,6 +640,27 @@ def test_copy_writes_in_place_and_keeps_the_dtype() -> None:
 
 
 # Each of these was wrong once.
+
+
+def test_a_deep_copy_is_a_leaf_of_its_own() -> None:
+    x = leaf(1.0, 2.0)
+    x.grad = mg.tensor(np.ones(2))
+    y, c = copy.deepcopy([x, mg.tensor([1])])
+    (y * y).sum().backward()
+    assert y.grad.numpy().tolist() == [2, 4] and x.grad.numpy().tolist() == [1, 1]
+    assert c.dtype == "int64" and not c.requires_grad
+    y.copy_([5.0, 5.0])
+    assert x.numpy().tolist() == [1, 2]
+    with pytest.raises(RuntimeError, match="deepcopy: only a leaf can be copied"):
+        copy.deepcopy(x * x)
+
+
+def test_requires_grad_is_a_yes_or_no() -> None:
+    """Not the dtype, which NumPy takes there."""
+    for call in (lambda: mg.tensor([1.0], "float64"), lambda: leaf(1.0).requires_grad_(0)):  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="requires_grad must be True or False, got"):
+            call()
+    assert mg.tensor([1.0], np.bool(True)).requires_grad
 
 
 def test_freezing_and_unfreezing_a_leaf_keeps_the_graph_recorded_before() -> None:
