@@ -158,12 +158,8 @@ def batch_norm_activated(
     x = _float("batch_norm", x)
     if x.ndim not in (2, 4):
         raise ValueError(f"batch_norm: expected x (N, C) or (N, C, H, W), got {x.shape}")
-    for what, t in (
-        ("weight", weight),
-        ("bias", bias),
-        ("running_mean", running_mean),
-        ("running_var", running_var),
-    ):
+    names = ("weight", "bias", "running_mean", "running_var")
+    for what, t in zip(names, (weight, bias, running_mean, running_var), strict=True):
         if t is not None and t.shape != x.shape[1:2]:
             raise ValueError(
                 f"batch_norm: {what} must be ({x.shape[1]},) for x {x.shape}, got {t.shape}"

@@ -167,17 +167,9 @@ class BatchNorm1d(Module):
     def _activated(self, slope: float, x: Tensor) -> Tensor:
         if x.ndim != self.ndim:
             raise ValueError(f"{type(self).__name__}: expected {self.ndim} axes, got x {x.shape}")
-        return F.batch_norm_activated(
-            x,
-            self.weight,
-            self.bias,
-            self.running_mean,
-            self.running_var,
-            self.training,
-            self.momentum,
-            self.eps,
-            slope=slope,
-        )
+        state = (self.weight, self.bias, self.running_mean, self.running_var)
+        given = (self.training, self.momentum, self.eps)
+        return F.batch_norm_activated(x, *state, *given, slope=slope)
 
     def with_next(self, following: Module) -> Callable[[Tensor], Tensor] | None:
         """Batch norm and a ReLU or LeakyReLU behind it are one pass."""
