@@ -228,6 +228,20 @@ def _reflected(function: Any) -> Any:
     return lambda x, y: function(y, x)
 
 
+def _anew(function: Any) -> Any:
+    """x += y makes a new Tensor, as x = x + y does; a parameter would silently stay as it was."""
+
+    def apply(x: Tensor, y: Operand) -> Any:
+        if x.is_leaf and x.requires_grad:
+            raise RuntimeError(
+                f"{function.__name__}: an augmented assignment makes a new tensor, and would leave "
+                "this leaf as it was; overwrite it with .copy_()"
+            )
+        return function(x, y)
+
+    return apply
+
+
 # What a Tensor can do, in one table. (autograd.py declares the same names for the type checker.)
 for _name, _function in {
     "__add__": add,
@@ -238,6 +252,10 @@ for _name, _function in {
     "__rmul__": mul,
     "__truediv__": div,
     "__rtruediv__": _reflected(div),
+    "__iadd__": _anew(add),
+    "__isub__": _anew(sub),
+    "__imul__": _anew(mul),
+    "__itruediv__": _anew(div),
     "__matmul__": matmul,
     "__rmatmul__": _reflected(matmul),
     "__pow__": pow,

@@ -1,13 +1,14 @@
 """What a graph is and does: who gets gradients, when it is freed, what it notices and refuses."""
 
+import contextlib
 import copy
 import gc
 import math
+import operator as operators
 import threading
 import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def memory_of(x: Tensor) -> weakref.ref[np.ndarray]:
     return weakref.ref(getattr(x.data, "_host", x.data))
 
 
-@contextmanager
+@contextlib.contextmanager
 def no_collector() -> Iterator[None]:
     """Only reference counts free memory here, so a reference cycle would show."""
     gc.collect()
@@ -402,6 +403,19 @@ def test_a_result_cannot_be_overwritten() -> None:
         (x * x).copy_([1.0])
     with pytest.raises(RuntimeError, match="only a leaf can be changed"):
         (x * x).requires_grad_(False)
+
+
+@pytest.mark.parametrize("operator", ["iadd", "isub", "imul", "itruediv"])
+def test_an_augmented_assignment_does_not_leave_a_parameter_behind(operator: str) -> None:
+    """PyTorch would overwrite it, in no_grad; a loop over parameters would train nothing here."""
+    change, name = getattr(operators, operator), operator.replace("true", "")[1:]
+    parameter = mg.nn.Parameter(mg.tensor([1.0, 1.0]))
+    for context in (mg.no_grad(), contextlib.nullcontext()):
+        with context, pytest.raises(RuntimeError, match=rf"{name}: .* \.copy_"):
+            change(parameter, 0.5)
+    for x in (mg.tensor(np.ones(2)), parameter * 1.0):
+        y = change(x, 0.5)
+        assert y is not x and x.numpy().tolist() == [1, 1] and y.numpy()[0] != 1
 
 
 def test_a_second_order_graph_notices_too() -> None:
