@@ -487,8 +487,8 @@ def _walk(grads: dict[Node, Tensor], targets: set[Node], create_graph: bool) -> 
             continue
         if node.vjps is None:
             raise RuntimeError(
-                f"{node.op}: its graph was freed by an earlier backward; call that one with "
-                "create_graph=True, or compute the forward pass again"
+                f"{node.op}: its graph was freed by an earlier backward; take that one by "
+                "grad(..., create_graph=True), or compute the forward pass again"
             )
         for parent, vjp in zip(node.parents, node.vjps, strict=True):
             if parent not in needed:
