@@ -210,8 +210,8 @@ def maximum(x: Operand, y: Operand) -> Tensor:
     x, y = _pair("maximum", x, y)
     return record(
         backend.xp.maximum(_raw(x), _raw(y)),
-        (x, lambda g: g * _larger(x, y, g.dtype)),
-        (y, lambda g: g * _larger(y, x, g.dtype)),
+        (x, lambda g: _where_larger(g, x, y)),
+        (y, lambda g: _where_larger(g, y, x)),
     )
 
 
@@ -220,15 +220,15 @@ def minimum(x: Operand, y: Operand) -> Tensor:
     x, y = _pair("minimum", x, y)
     return record(
         backend.xp.minimum(_raw(x), _raw(y)),
-        (x, lambda g: g * _larger(y, x, g.dtype)),
-        (y, lambda g: g * _larger(x, y, g.dtype)),
+        (x, lambda g: _where_larger(g, y, x)),
+        (y, lambda g: _where_larger(g, x, y)),
     )
 
 
-def _larger(x: Operand, y: Operand, dtype: Any) -> Tensor:
-    """1 where x > y, ½ where x = y, 0 where x < y."""
+def _where_larger(g: Tensor, x: Operand, y: Operand) -> Tensor:
+    """ḡ where x > y, ½ḡ where x = y, 0 where x < y."""
     a, b = _raw(x), _raw(y)
-    return Tensor((a > b).astype(dtype) + (a == b).astype(dtype) * 0.5)
+    return where(Tensor(a > b), g, where(Tensor(a == b), g * 0.5, 0.0))
 
 
 def clip(x: Operand, low: float, high: float) -> Tensor:

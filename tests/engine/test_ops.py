@@ -682,6 +682,8 @@ def test_what_was_not_taken_gets_no_part_of_an_infinite_gradient() -> None:
     for z, x_bar, y_bar in (
         (F.where(np.array([True, False]), x, y), [np.inf, 0], [0, np.inf]),
         (F.clip(x, 0, 2), [np.inf, 0], [0, 0]),
+        (F.maximum(x, 0), [np.inf, 0], [0, 0]),
+        (F.minimum(0, x), [0, np.inf], [0, 0]),
     ):
         assert [t.numpy().tolist() for t in mg.grad(z, (x, y), g)] == [x_bar, y_bar]
 
