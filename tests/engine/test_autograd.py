@@ -96,6 +96,18 @@ def test_two_grad_attributes_never_share_memory_nor_the_callers_gradient() -> No
     assert y.grad.numpy().tolist() == [1, 1] and incoming.numpy().tolist() == [1, 1]
 
 
+def test_nor_do_they_share_it_as_views() -> None:
+    x, y = leaf(1.0, 2.0), mg.tensor(np.zeros((2, 1)), requires_grad=True)
+    (x.reshape(2, 1) + y).backward(mg.tensor(np.ones((2, 1))))
+    assert x.grad is not None and y.grad is not None
+    x.grad.data[...] = 7
+    assert y.grad.numpy().tolist() == [[1], [1]]
+    y.grad = None
+    y.sum().backward()  # as a view, one number in two places
+    y.grad.data[0] = 7
+    assert y.grad.numpy().tolist() == [[7], [1]]
+
+
 def test_an_accumulated_gradient_is_not_written_into_an_array_someone_else_has() -> None:
     x = leaf(1.0)
     x.sum().backward()
@@ -108,6 +120,8 @@ def test_backward_with_inputs_serves_only_those() -> None:
     x, y = leaf(2.0), leaf(5.0)
     (x * y).sum().backward(inputs=[x])
     assert x.grad is not None and x.grad.item() == 5 and y.grad is None
+    (x * y).sum().backward(inputs=[y, y])
+    assert y.grad is not None and y.grad.item() == 2
 
 
 def test_a_constant_gets_no_gradient() -> None:
@@ -334,6 +348,7 @@ OVERWRITES = [
     overwritten_by_load,
     lambda w: w.copy_(np.zeros(w.shape)),
     lambda w: w.detach().copy_(np.zeros(w.shape)),
+    lambda w: mg.nn.Parameter(w).copy_(np.zeros(w.shape)),
     lambda w: mg.nn.init.normal_(w),
 ]
 USES = {
