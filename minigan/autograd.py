@@ -234,7 +234,7 @@ class Tensor:
         array = backend.asarray(source.data if isinstance(source, Tensor) else source)
         if array.shape != self.shape:
             raise ValueError(f"copy_: expected shape {self.shape}, got {array.shape}")
-        self.data[...] = array.astype(self.dtype, copy=False)
+        self.data[...] = array
         self.mark_written()
         return self
 

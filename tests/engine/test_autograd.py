@@ -124,6 +124,13 @@ def test_backward_with_inputs_serves_only_those() -> None:
     assert y.grad is not None and y.grad.item() == 2
 
 
+def test_a_leaf_that_nobody_holds_any_more_gets_no_gradient() -> None:
+    x = leaf(2.0)
+    y = (x * 5.0 + leaf(1.0)).sum()  # no VJP needs the 1
+    y.backward()
+    assert x.grad is not None and x.grad.item() == 5
+
+
 def test_a_constant_gets_no_gradient() -> None:
     x, c = leaf(2.0), mg.tensor(np.array([3.0]))
     (x * c).sum().backward()

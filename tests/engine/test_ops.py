@@ -736,7 +736,9 @@ WIDE: dict[str, Callable[[Tensor], Tensor]] = {
     "pow": lambda x: F.abs(x) ** np.float64(1.5),
     "dropout": lambda x: F.dropout(x, HALF),
     "pad": lambda x: F.pad(x, (1, 1), value=HALF),
-    "batch_norm": lambda x: F.batch_norm(x, mg.tensor([1.0, 1.0]), mg.tensor([0.0, 0.0]), eps=HALF),
+    "batch_norm": lambda x: F.batch_norm(
+        x, *(mg.tensor([1.0, 1.0]) for _ in range(4)), momentum=HALF, eps=HALF
+    ),
 }
 
 

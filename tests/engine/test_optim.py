@@ -82,6 +82,7 @@ def test_a_restored_optimiser_continues_bit_for_bit(method: str, dtype: str) -> 
     steps(first, range(4), dtype)
     saved = {name: value.numpy() for name, value in first.state_dict().items()}
     resumed = make(method, [mg.tensor(p.numpy(), requires_grad=True) for p in params])
+    untouched = {name: value.copy() for name, value in saved.items()}
     resumed.load_state_dict(saved)
     steps(first, range(4, 10), dtype)  # must not reach into what was saved or loaded
     steps(resumed, range(4, 10), dtype)
@@ -89,6 +90,8 @@ def test_a_restored_optimiser_continues_bit_for_bit(method: str, dtype: str) -> 
         assert a.dtype == c.dtype == dtype
         np.testing.assert_array_equal(a.numpy(), b.numpy())
         np.testing.assert_array_equal(a.numpy(), c.numpy())
+    for name, value in saved.items():
+        np.testing.assert_array_equal(value, untouched[name])
 
 
 @every_method
