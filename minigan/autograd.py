@@ -155,7 +155,7 @@ class Tensor:
         self._node = self._leaf_node = None
         self._stamp = [0]  # when it was last overwritten; shared with views of the same memory
         if requires_grad:
-            self.requires_grad_()
+            self.requires_grad_(requires_grad)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -186,6 +186,8 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for gradients (or stop asking), in place. Only floats have any: else TypeError."""
+        if not isinstance(requires_grad, (bool, numpy.bool)):
+            raise TypeError(f"requires_grad must be True or False, got {requires_grad!r}")
         if not self.is_leaf:
             raise RuntimeError("requires_grad_: only a leaf can be changed; use .detach() first")
         if not requires_grad:
@@ -232,7 +234,7 @@ class Tensor:
         array = backend.asarray(source.data if isinstance(source, Tensor) else source)
         if array.shape != self.shape:
             raise ValueError(f"copy_: expected shape {self.shape}, got {array.shape}")
-        self.data[...] = array.astype(self.dtype, copy=False)
+        self.data[...] = array
         self.mark_written()
         return self
 
@@ -264,6 +266,13 @@ class Tensor:
                 g = Tensor(g.data.copy())  # two .grad must not share memory
             taken.add(id(g.data))
             leaf.grad = g
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """A leaf of its own, without a gradient yet."""
+        if not self.is_leaf:
+            raise RuntimeError("deepcopy: only a leaf can be copied; use .detach() first")
+        memo[id(self)] = twin = type(self)(self.data.copy())
+        return twin.requires_grad_(self.requires_grad)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -478,8 +487,8 @@ def _walk(grads: dict[Node, Tensor], targets: set[Node], create_graph: bool) -> 
             continue
         if node.vjps is None:
             raise RuntimeError(
-                f"{node.op}: its graph was freed by an earlier backward; call that one with "
-                "create_graph=True, or compute the forward pass again"
+                f"{node.op}: its graph was freed by an earlier backward; take that one by "
+                "grad(..., create_graph=True), or compute the forward pass again"
             )
         for parent, vjp in zip(node.parents, node.vjps, strict=True):
             if parent not in needed:

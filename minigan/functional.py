@@ -53,8 +53,7 @@ def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     The scale keeps the expectation, so that nothing has to be scaled afterwards (Srivastava et al.
     2014, section 10). Masks come from the host's "dropout" stream. Outside of training, x itself.
     """
-    x = as_tensor(x)
-    p = float(p)
+    x, p = _float("dropout", x), float(p)
     if not 0.0 <= p < 1.0:
         raise ValueError(f"dropout: p must lie in [0, 1), got {p}")
     if not training or p == 0.0:
@@ -159,16 +158,11 @@ def batch_norm_activated(
     x = _float("batch_norm", x)
     if x.ndim not in (2, 4):
         raise ValueError(f"batch_norm: expected x (N, C) or (N, C, H, W), got {x.shape}")
-    for what, t in (
-        ("weight", weight),
-        ("bias", bias),
-        ("running_mean", running_mean),
-        ("running_var", running_var),
-    ):
+    names = ("weight", "bias", "running_mean", "running_var")
+    for what, t in zip(names, (weight, bias, running_mean, running_var), strict=True):
         if t is not None and t.shape != x.shape[1:2]:
-            raise ValueError(
-                f"batch_norm: {what} must be ({x.shape[1]},) for x {x.shape}, got {t.shape}"
-            )
+            expected = f"({x.shape[1]},) for x {x.shape}"
+            raise ValueError(f"batch_norm: {what} must be {expected}, got {t.shape}")
         if t is not None and t.dtype != x.dtype:
             raise TypeError(f"batch_norm: x is {x.dtype} but {what} is {t.dtype}")
     momentum, eps = float(momentum), float(eps)
@@ -233,6 +227,20 @@ def _reflected(function: Any) -> Any:
     return lambda x, y: function(y, x)
 
 
+def _anew(function: Any) -> Any:
+    """x += y makes a new Tensor, as x = x + y does; a parameter would silently stay as it was."""
+
+    def apply(x: Tensor, y: Operand) -> Any:
+        if x.is_leaf and x.requires_grad:
+            raise RuntimeError(
+                f"{function.__name__}: x += y and the like make a new tensor, and would leave this "
+                "leaf as it was; overwrite it with .copy_()"
+            )
+        return function(x, y)
+
+    return apply
+
+
 # What a Tensor can do, in one table. (autograd.py declares the same names for the type checker.)
 for _name, _function in {
     "__add__": add,
@@ -243,6 +251,10 @@ for _name, _function in {
     "__rmul__": mul,
     "__truediv__": div,
     "__rtruediv__": _reflected(div),
+    "__iadd__": _anew(add),
+    "__isub__": _anew(sub),
+    "__imul__": _anew(mul),
+    "__itruediv__": _anew(div),
     "__matmul__": matmul,
     "__rmatmul__": _reflected(matmul),
     "__pow__": pow,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy
 
 from minigan import backend, fused
-from minigan.autograd import Tensor
+from minigan.autograd import Tensor, _mismatch
 from minigan.backend import Array
 
 
@@ -31,13 +31,13 @@ class Optimizer:
         if not self.params:
             raise ValueError(f"{type(self).__name__}: there are no parameters to optimise")
         for i, p in enumerate(self.params):
+            name = f"{type(self).__name__}: parameter {i}"
             if not isinstance(p, Tensor):
-                raise TypeError(f"{type(self).__name__}: parameter {i} is a {type(p).__name__}")
+                raise TypeError(f"{name} is a {type(p).__name__}")
             if not (p.is_leaf and p.requires_grad):
-                raise ValueError(
-                    f"{type(self).__name__}: parameter {i}, of shape {p.shape}, is not a leaf that"
-                    " requires gradients"
-                )
+                raise ValueError(f"{name}, of shape {p.shape}, is not a leaf with gradients")
+            if any(p is q for q in self.params[:i]):
+                raise ValueError(f"{name}, of shape {p.shape}, appears twice")
         self.lr = _in_range(type(self).__name__, "lr", lr, 0.0, math.inf)
         self.state: list[dict[str, Array]] = [{} for _ in self.params]
 
@@ -45,7 +45,13 @@ class Optimizer:
         raise NotImplementedError
 
     def step(self) -> None:
-        """Update every parameter that has a gradient, in place."""
+        """Update every parameter that has a gradient, in place.
+
+        Before anything moves: ValueError or TypeError for one of another shape or dtype.
+        """
+        for p in self.params:
+            if p.grad is not None and (p.grad.shape, p.grad.dtype) != (p.shape, p.dtype):
+                raise _mismatch(f"{type(self).__name__}.step", p.grad, p)
         for p, state in zip(self.params, self.state, strict=True):
             if p.grad is not None:
                 self.update(p.data, p.grad.data, state)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy
+
 from minigan import backend
 from minigan import functional as F
 from minigan.autograd import Tensor
@@ -17,12 +19,12 @@ from minigan.ops.conv import Pair, Size, pair
 
 def _positive(owner: str, **sizes: Any) -> None:
     for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, int | numpy.integer) or value <= 0:
             raise ValueError(f"{owner}: {name} must be a positive integer, got {value!r}")
 
 
 def _parameter(*shape: int) -> Parameter:
-    return Parameter(backend.xp.zeros(shape, "float32"))
+    return Parameter(backend.xp.zeros(tuple(map(int, shape)), "float32"))
 
 
 def _weight_and_bias(
@@ -156,8 +158,8 @@ class BatchNorm1d(Module):
         self.momentum, self.eps = momentum, eps
         self.weight, self.bias = _parameter(num_features), _parameter(num_features)
         init.ones_(self.weight)
-        self.running_mean = Tensor(backend.xp.zeros(num_features, "float32"))
-        self.running_var = Tensor(backend.xp.ones(num_features, "float32"))
+        self.running_mean = Tensor(backend.xp.zeros(self.weight.shape, "float32"))
+        self.running_var = Tensor(backend.xp.ones(self.weight.shape, "float32"))
 
     def forward(self, x: Tensor) -> Tensor:
         return self._activated(1.0, x)
@@ -165,17 +167,9 @@ class BatchNorm1d(Module):
     def _activated(self, slope: float, x: Tensor) -> Tensor:
         if x.ndim != self.ndim:
             raise ValueError(f"{type(self).__name__}: expected {self.ndim} axes, got x {x.shape}")
-        return F.batch_norm_activated(
-            x,
-            self.weight,
-            self.bias,
-            self.running_mean,
-            self.running_var,
-            self.training,
-            self.momentum,
-            self.eps,
-            slope=slope,
-        )
+        state = (self.weight, self.bias, self.running_mean, self.running_var)
+        given = (self.training, self.momentum, self.eps)
+        return F.batch_norm_activated(x, *state, *given, slope=slope)
 
     def with_next(self, following: Module) -> Callable[[Tensor], Tensor] | None:
         """Batch norm and a ReLU or LeakyReLU behind it are one pass."""

@@ -1,8 +1,9 @@
 """Layer 3: Module, the container of parameters, buffers and other modules.
 
 There is no registry: a Module's state is what its attributes hold, in the order they were set.
-A :class:`Parameter` is learned, any other Tensor is a buffer (saved, not learned), a Module or a
-list, also of lists, is walked into, and names are the attribute path, "0.weight", as in PyTorch.
+A :class:`Parameter` is learned, any other Tensor is a buffer (saved, not learned) unless the graph
+computed it, a Module or a list of Modules is walked into, and names are the attribute path,
+"0.weight", as in PyTorch.
 """
 
 from __future__ import annotations
@@ -27,12 +28,6 @@ class Parameter(Tensor):
         if isinstance(data, Tensor):
             self._stamp = data._stamp  # the same memory
         backend.parameters[id(self)] = self  # so that a switch of backends can refuse to strand it
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        """A leaf of its own, without a gradient yet."""
-        memo[id(self)] = twin = Parameter(self.data.copy())
-        twin.requires_grad_(self.requires_grad)
-        return twin
 
 
 class Module:
@@ -61,21 +56,9 @@ class Module:
         return None
 
     def _members(self) -> Iterator[tuple[str, Any]]:
-        """Attributes that are Tensors or Modules; a list's entries are named list.0, list.1."""
-        found = deque(vars(self).items())
-        while found:
-            name, value = found.popleft()
-            if isinstance(value, (Module, Tensor)):
-                yield name, value
-            elif isinstance(value, (list, tuple)):
-                found.extendleft((f"{name}.{i}", value[i]) for i in reversed(range(len(value))))
-            elif isinstance(value, dict) and any(
-                isinstance(item, (Module, Tensor)) for item in value.values()
-            ):
-                raise TypeError(
-                    f"{type(self).__name__}.{name}: a dict of modules would not be trained or "
-                    "saved; use attributes, a list or a Sequential"
-                )
+        """What the attributes hold of Tensors and Modules, by name."""
+        for name, value in vars(self).items():
+            yield from _held(f"{type(self).__name__}.{name}", name, value)
 
     def children(self) -> Iterator[Module]:
         """The modules directly inside this one."""
@@ -190,6 +173,20 @@ class Module:
             return f"{type(self).__name__}({self.extra_repr()})"
         body = "\n  ".join(lines)
         return f"{type(self).__name__}(\n  {body}\n)"
+
+
+def _held(attribute: str, name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A Module or Tensor itself; those in a list are named list.0, list.1, and so on within."""
+    if isinstance(value, Module) or (isinstance(value, Tensor) and value.is_leaf):
+        yield name, value
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _held(attribute, f"{name}.{i}", item)
+    elif isinstance(value, dict) and any(_held(attribute, name, list(value.values()))):
+        raise TypeError(
+            f"{attribute}: a dict of modules would not be trained or saved; use attributes, a list "
+            "or a Sequential"
+        )
 
 
 def _host_array(value: Any) -> numpy.ndarray:

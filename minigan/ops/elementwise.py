@@ -30,9 +30,9 @@ def _pair(op: str, x: Operand, y: Operand) -> tuple[Operand, Operand]:
 
     One of them may be a number and stays one: array libraries take it as it is, without an array.
     """
-    if not isinstance(x, Tensor):
+    if not isinstance(x, Tensor) and isinstance(x, NUMBERS):
         y, x = _meet(y, x)
-    elif not isinstance(y, Tensor):
+    elif not (isinstance(x, Tensor) and isinstance(y, Tensor)):
         x, y = _meet(x, y)
     if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
         return x, y
@@ -214,8 +214,8 @@ def maximum(x: Operand, y: Operand) -> Tensor:
     x, y = _pair("maximum", x, y)
     return record(
         backend.xp.maximum(_raw(x), _raw(y)),
-        (x, lambda g: g * _larger(x, y, g.dtype)),
-        (y, lambda g: g * _larger(y, x, g.dtype)),
+        (x, lambda g: _where_larger(g, x, y)),
+        (y, lambda g: _where_larger(g, y, x)),
     )
 
 
@@ -224,15 +224,15 @@ def minimum(x: Operand, y: Operand) -> Tensor:
     x, y = _pair("minimum", x, y)
     return record(
         backend.xp.minimum(_raw(x), _raw(y)),
-        (x, lambda g: g * _larger(y, x, g.dtype)),
-        (y, lambda g: g * _larger(x, y, g.dtype)),
+        (x, lambda g: _where_larger(g, y, x)),
+        (y, lambda g: _where_larger(g, x, y)),
     )
 
 
-def _larger(x: Operand, y: Operand, dtype: Any) -> Tensor:
-    """1 where x > y, ½ where x = y, 0 where x < y."""
+def _where_larger(g: Tensor, x: Operand, y: Operand) -> Tensor:
+    """ḡ where x > y, ½ḡ where x = y, 0 where x < y."""
     a, b = _raw(x), _raw(y)
-    return Tensor((a > b).astype(dtype) + (a == b).astype(dtype) * 0.5)
+    return where(Tensor(a > b), g, where(Tensor(a == b), g * 0.5, 0.0))
 
 
 def clip(x: Operand, low: float, high: float) -> Tensor:
@@ -241,12 +241,10 @@ def clip(x: Operand, low: float, high: float) -> Tensor:
     if not low <= high:
         raise ValueError(f"clip: low {low} is above high {high}")
     low, high = float(low), float(high)
-    return record(backend.xp.clip(x.data, low, high), (x, lambda g: g * _inside(x, low, high)))
-
-
-def _inside(x: Tensor, low: float, high: float) -> Tensor:
-    """1 where low ≤ x ≤ high, else 0."""
-    return Tensor(((x.data >= low) & (x.data <= high)).astype(x.dtype))
+    return record(
+        backend.xp.clip(x.data, low, high),
+        (x, lambda g: where(Tensor((x.data >= low) & (x.data <= high)), g, 0.0)),
+    )
 
 
 def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
@@ -263,8 +261,8 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     x, y = broadcast_to(x, shape), broadcast_to(y, shape)
     return record(
         backend.xp.where(condition.data, x.data, y.data),
-        (x, lambda g: g * to(condition, g.dtype)),
-        (y, lambda g: g * (1.0 - to(condition, g.dtype))),
+        (x, lambda g: where(condition, g, 0.0)),
+        (y, lambda g: where(condition, 0.0, g)),
     )
 
 

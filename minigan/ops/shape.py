@@ -133,10 +133,9 @@ def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     for t in parts:
         if t.dtype != first.dtype:
             raise TypeError(f"concatenate: tensors of two dtypes, {first.dtype} and {t.dtype}")
-        if t.shape[:axis] + t.shape[axis + 1 :] != first.shape[:axis] + first.shape[axis + 1 :]:
-            raise ValueError(
-                f"concatenate: {t.shape} and {first.shape} differ outside of axis {axis}"
-            )
+    if len({(t.ndim, *t.shape[:axis], *t.shape[axis + 1 :]) for t in parts}) > 1:
+        shapes = ", ".join(str(t.shape) for t in parts)
+        raise ValueError(f"concatenate: {shapes} differ outside of axis {axis}")
 
     def slice_of(start: int, stop: int) -> VJP:
         window = (slice(None),) * axis + (slice(start, stop),)

@@ -1,12 +1,14 @@
 """What a graph is and does: who gets gradients, when it is freed, what it notices and refuses."""
 
+import contextlib
+import copy
 import gc
 import math
+import operator as operators
 import threading
 import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ def memory_of(x: Tensor) -> weakref.ref[np.ndarray]:
     return weakref.ref(getattr(x.data, "_host", x.data))
 
 
-@contextmanager
+@contextlib.contextmanager
 def no_collector() -> Iterator[None]:
     """Only reference counts free memory here, so a reference cycle would show."""
     gc.collect()
@@ -94,6 +96,18 @@ def test_two_grad_attributes_never_share_memory_nor_the_callers_gradient() -> No
     assert y.grad.numpy().tolist() == [1, 1] and incoming.numpy().tolist() == [1, 1]
 
 
+def test_nor_do_they_share_it_as_views() -> None:
+    x, y = leaf(1.0, 2.0), mg.tensor(np.zeros((2, 1)), requires_grad=True)
+    (x.reshape(2, 1) + y).backward(mg.tensor(np.ones((2, 1))))
+    assert x.grad is not None and y.grad is not None
+    x.grad.data[...] = 7
+    assert y.grad.numpy().tolist() == [[1], [1]]
+    y.grad = None
+    y.sum().backward()  # as a view, one number in two places
+    y.grad.data[0] = 7
+    assert y.grad.numpy().tolist() == [[7], [1]]
+
+
 def test_an_accumulated_gradient_is_not_written_into_an_array_someone_else_has() -> None:
     x = leaf(1.0)
     x.sum().backward()
@@ -106,6 +120,15 @@ def test_backward_with_inputs_serves_only_those() -> None:
     x, y = leaf(2.0), leaf(5.0)
     (x * y).sum().backward(inputs=[x])
     assert x.grad is not None and x.grad.item() == 5 and y.grad is None
+    (x * y).sum().backward(inputs=[y, y])
+    assert y.grad is not None and y.grad.item() == 2
+
+
+def test_a_leaf_that_nobody_holds_any_more_gets_no_gradient() -> None:
+    x = leaf(2.0)
+    y = (x * 5.0 + leaf(1.0)).sum()  # no VJP needs the 1
+    y.backward()
+    assert x.grad is not None and x.grad.item() == 5
 
 
 def test_a_constant_gets_no_gradient() -> None:
@@ -252,7 +275,8 @@ def test_create_graph_keeps_the_graph_and_a_plain_backward_frees_it() -> None:
     assert g.requires_grad and mg.grad(y, x, create_graph=True)[0].item() == 4
     mg.grad(y, x)
     with pytest.raises(
-        RuntimeError, match=r"^(sum|mul): its graph was freed by an earlier backward"
+        RuntimeError,
+        match=r"^(sum|mul): its graph was freed by an earlier backward; take that one by grad\(",
     ):
         y.backward()
 
@@ -331,6 +355,7 @@ OVERWRITES = [
     overwritten_by_load,
     lambda w: w.copy_(np.zeros(w.shape)),
     lambda w: w.detach().copy_(np.zeros(w.shape)),
+    lambda w: mg.nn.Parameter(w).copy_(np.zeros(w.shape)),
     lambda w: mg.nn.init.normal_(w),
 ]
 USES = {
@@ -401,6 +426,19 @@ def test_a_result_cannot_be_overwritten() -> None:
         (x * x).copy_([1.0])
     with pytest.raises(RuntimeError, match="only a leaf can be changed"):
         (x * x).requires_grad_(False)
+
+
+@pytest.mark.parametrize("operator", ["iadd", "isub", "imul", "itruediv"])
+def test_an_augmented_assignment_does_not_leave_a_parameter_behind(operator: str) -> None:
+    """PyTorch would overwrite it, in no_grad; a loop over parameters would train nothing here."""
+    change, name = getattr(operators, operator), operator.replace("true", "")[1:]
+    parameter = mg.nn.Parameter(mg.tensor([1.0, 1.0]))
+    for context in (mg.no_grad(), contextlib.nullcontext()):
+        with context, pytest.raises(RuntimeError, match=rf"{name}: .* \.copy_"):
+            change(parameter, 0.5)
+    for x in (mg.tensor(np.ones(2)), parameter * 1.0):
+        y = change(x, 0.5)
+        assert y is not x and x.numpy().tolist() == [1, 1] and y.numpy()[0] != 1
 
 
 def test_a_second_order_graph_notices_too() -> None:
@@ -639,6 +677,27 @@ def test_copy_writes_in_place_and_keeps_the_dtype() -> None:
 
 
 # Each of these was wrong once.
+
+
+def test_a_deep_copy_is_a_leaf_of_its_own() -> None:
+    x = leaf(1.0, 2.0)
+    x.grad = mg.tensor(np.ones(2))
+    y, c = copy.deepcopy([x, mg.tensor([1])])
+    (y * y).sum().backward()
+    assert y.grad.numpy().tolist() == [2, 4] and x.grad.numpy().tolist() == [1, 1]
+    assert c.dtype == "int64" and not c.requires_grad
+    y.copy_([5.0, 5.0])
+    assert x.numpy().tolist() == [1, 2]
+    with pytest.raises(RuntimeError, match="deepcopy: only a leaf can be copied"):
+        copy.deepcopy(x * x)
+
+
+def test_requires_grad_is_a_yes_or_no() -> None:
+    """Not the dtype, which NumPy takes there."""
+    for call in (lambda: mg.tensor([1.0], "float64"), lambda: leaf(1.0).requires_grad_(0)):  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="requires_grad must be True or False, got"):
+            call()
+    assert mg.tensor([1.0], np.bool(True)).requires_grad
 
 
 def test_freezing_and_unfreezing_a_leaf_keeps_the_graph_recorded_before() -> None:

@@ -197,6 +197,7 @@ def test_embedding() -> None:
         np.testing.assert_array_equal(y.numpy(), table[where])
         (g,) = mg.grad(y.sum(), layer.weight)
         assert g.numpy()[:, 0].tolist() == np.bincount(where.reshape(-1), minlength=4).tolist()
+    assert layer(np.zeros((3, 0), int)).shape == (3, 0, 2)
     mg.gradcheck(lambda w: F.embedding([0, 3, 3], w), layer.weight)
     mg.gradgradcheck(lambda w: F.embedding([0, 3, 3], w) ** 3, layer.weight)
 
@@ -354,6 +355,10 @@ def test_to_converts_parameters_and_statistics() -> None:
     assert tree.tied.weight is tree.first.weight
     assert all(p.requires_grad for p in tree.parameters()) and not tree.constant.requires_grad
     assert tree.to("float32").first.weight.dtype == "float32"
+    tree.first(mg.tensor([[1.0, 2.0]])).sum().backward()
+    tree.scale.requires_grad_(False)
+    assert tree.to("float64").first.weight.grad is None
+    assert not tree.scale.requires_grad and tree.first.weight.requires_grad
 
 
 def test_sequential_is_a_sequence() -> None:
@@ -458,6 +463,7 @@ def test_bounds_and_moments(dtype: str) -> None:
     ):
         assert fill(w) is w and w.dtype == dtype and w.requires_grad
         check_uniform(w.numpy().astype("float64"), bound)
+    assert dtype == "float32" or (w.numpy() != w.numpy().astype("float32")).mean() > 0.9
     check_normal(init.normal_(w, 1.0, 0.5).numpy().astype("float64"), 1.0, 0.5)
     assert (init.ones_(w).numpy() == 1).all() and (init.zeros_(w).numpy() == 0).all()
 
@@ -472,6 +478,11 @@ def test_layers_start_as_pytorchs_do() -> None:
     state = {name: value.numpy().tolist() for name, value in norm.state_dict().items()}
     zeros, ones = [0.0] * 3, [1.0] * 3
     assert list(state.values()) == [ones, zeros, zeros, ones]
+
+
+def test_sizes_may_be_integers_of_numpys() -> None:
+    assert nn.Linear(np.prod((28, 28)), np.int32(2)).weight.shape == (2, 784)
+    assert nn.BatchNorm1d(np.int64(3)).running_mean.shape == (3,)
 
 
 def test_dcgan_initialisation() -> None:
@@ -517,26 +528,37 @@ def test_a_dict_of_modules_is_refused_rather_than_left_untrained() -> None:
         list(Branches().parameters())
 
 
-def test_a_list_of_lists_is_trained_and_a_dict_in_one_refused() -> None:
-    """As in the stages of a net: a convolution, and the one that makes a picture of its maps."""
+def test_modules_in_lists_within_lists_are_trained_and_a_dict_within_is_refused() -> None:
+    class Branches(nn.Module):
+        def __init__(self, *branches: Any) -> None:
+            self.branches = branches
 
-    class Stages(nn.Module):
+    net = Branches([nn.Linear(1, 1, bias=False)], (nn.Tanh(), [nn.Linear(1, 1)]))
+    names = ["branches.0.0.weight", "branches.1.1.0.weight", "branches.1.1.0.bias"]
+    assert [name for name, _ in net.named_parameters()] == list(net.state_dict()) == names
+    for inside in ([{"a": nn.Linear(1, 1)}], {"a": {"b": [nn.Linear(1, 1)]}}):
+        with pytest.raises(TypeError, match="Branches.branches: a dict of modules"):
+            list(Branches(inside).parameters())
+    assert not list(Branches({"a": 1}, [{"b": [2.0]}]).parameters())
+
+
+def test_a_result_that_a_module_remembers_is_no_part_of_its_state() -> None:
+    """Loading wrote what came before it, and then could not overwrite it."""
+
+    class Remembering(nn.Module):
         def __init__(self) -> None:
-            self.stages = [[nn.Linear(1, 2), nn.Linear(2, 1, bias=False)], (nn.BatchNorm1d(2),)]
-            self.first = self.stages[0][0]
+            self.first, self.hidden, self.last = nn.Linear(2, 2), None, nn.Linear(2, 1)
 
-    net = Stages()
-    assert [name for name, _ in net.named_parameters()] == [
-        "stages.0.0.weight",
-        "stages.0.0.bias",
-        "stages.0.1.weight",
-        "stages.1.0.weight",
-        "stages.1.0.bias",
-    ]
-    assert len(list(net.modules())) == 4
-    net.stages[0].append({"a": nn.Linear(1, 1)})  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"Stages.stages.0.2: a dict of modules"):
-        list(net.parameters())
+        def forward(self, x: Tensor) -> Tensor:
+            self.hidden = self.first(x)
+            return self.last(self.hidden)
+
+    net, x = Remembering(), mg.tensor([[1.0, 2.0]])
+    names = list(net.state_dict())
+    net(x).sum().backward()
+    assert list(net.state_dict()) == names and net.hidden.shape == (1, 2)
+    net.load_state_dict(net.state_dict())
+    assert net.to("float64").last.weight.dtype == "float64"
 
 
 def test_a_deep_copy_is_a_model_of_its_own() -> None:

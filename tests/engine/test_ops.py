@@ -675,6 +675,19 @@ def test_ties_share_the_gradient_equally() -> None:
         assert [g.numpy().tolist() for g in mg.grad(f(x, y).sum(), (x, y))] == [[0.5, 0.5]] * 2
 
 
+def test_what_was_not_taken_gets_no_part_of_an_infinite_gradient() -> None:
+    """As at √0: 0·∞ would be NaN."""
+    x, y = leaves([np.array([1.0, -1.0])] * 2)
+    g = np.array([np.inf, np.inf])
+    for z, x_bar, y_bar in (
+        (F.where(np.array([True, False]), x, y), [np.inf, 0], [0, np.inf]),
+        (F.clip(x, 0, 2), [np.inf, 0], [0, 0]),
+        (F.maximum(x, 0), [np.inf, 0], [0, 0]),
+        (F.minimum(0, x), [0, np.inf], [0, 0]),
+    ):
+        assert [t.numpy().tolist() for t in mg.grad(z, (x, y), g)] == [x_bar, y_bar]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_sigmoid_and_softplus_neither_overflow_nor_lose_their_tails(dtype: str) -> None:
     """Relative accuracy all the way down: a saturated discriminator's slope is small, not zero."""
@@ -723,7 +736,9 @@ WIDE: dict[str, Callable[[Tensor], Tensor]] = {
     "pow": lambda x: F.abs(x) ** np.float64(1.5),
     "dropout": lambda x: F.dropout(x, HALF),
     "pad": lambda x: F.pad(x, (1, 1), value=HALF),
-    "batch_norm": lambda x: F.batch_norm(x, mg.tensor([1.0, 1.0]), mg.tensor([0.0, 0.0]), eps=HALF),
+    "batch_norm": lambda x: F.batch_norm(
+        x, *(mg.tensor([1.0, 1.0]) for _ in range(4)), momentum=HALF, eps=HALF
+    ),
 }
 
 
@@ -799,6 +814,11 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: F.concatenate([x23(), x32()]), ValueError, "concatenate: .* differ outside of axis 0"),
     (lambda: F.concatenate([x23(), f32()]), TypeError, "concatenate: tensors of two dtypes"),
     (lambda: F.concatenate([x23()], axis=2), ValueError, "concatenate: axis 2 does not exist"),
+    (
+        lambda: F.concatenate([x23(), x23()[:, 0]], 1),
+        ValueError,
+        r"\(2, 3\), \(2,\) differ outside",
+    ),
     (lambda: F.stack([x23(), x32()]), ValueError, "stack: shapes differ"),
     (lambda: F.stack([]), ValueError, "expected at least one"),
     (lambda: F.pad(x23(), (1,)), ValueError, "pad: expected .before, after."),
@@ -807,6 +827,7 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: F.embedding([-1], x23()), ValueError, "embedding: indices must lie in"),
     (lambda: F.embedding([0.0], x23()), TypeError, "embedding: indices must be integers"),
     (lambda: F.dropout(x23(), 1.0), ValueError, r"dropout: p must lie in \[0, 1\), got 1.0"),
+    (lambda: F.dropout([1, 2]), TypeError, "dropout: expected a float tensor, got int64"),
     (lambda: F.cross_entropy(x23(), [0]), ValueError, "cross_entropy: expected logits"),
     (lambda: F.cross_entropy(x23(), [0.0, 1.0]), TypeError, "labels must be integers"),
     (lambda: F.cross_entropy(x23(), [0, 3]), ValueError, "cross_entropy: labels must lie in"),
@@ -847,3 +868,10 @@ def test_a_number_takes_the_dtype_of_what_it_meets() -> None:
     for f in (lambda: small + 300, lambda: F.where(x > 1.5, small, 300)):
         with pytest.raises(OverflowError):
             f()
+
+
+def test_a_number_takes_the_dtype_of_an_array_as_well() -> None:
+    array, mask = np.array([1.0, 2.0]), np.array([True, False])
+    for z in (F.add(array, 1), F.sub(1, array), F.maximum(array, 0.0), F.where(mask, array, 0.0)):
+        assert z.dtype == "float64"
+    assert F.add(1, 2).item() == 3

@@ -82,6 +82,7 @@ def test_a_restored_optimiser_continues_bit_for_bit(method: str, dtype: str) -> 
     steps(first, range(4), dtype)
     saved = {name: value.numpy() for name, value in first.state_dict().items()}
     resumed = make(method, [mg.tensor(p.numpy(), requires_grad=True) for p in params])
+    untouched = {name: value.copy() for name, value in saved.items()}
     resumed.load_state_dict(saved)
     steps(first, range(4, 10), dtype)  # must not reach into what was saved or loaded
     steps(resumed, range(4, 10), dtype)
@@ -89,6 +90,8 @@ def test_a_restored_optimiser_continues_bit_for_bit(method: str, dtype: str) -> 
         assert a.dtype == c.dtype == dtype
         np.testing.assert_array_equal(a.numpy(), b.numpy())
         np.testing.assert_array_equal(a.numpy(), c.numpy())
+    for name, value in saved.items():
+        np.testing.assert_array_equal(value, untouched[name])
 
 
 @every_method
@@ -143,6 +146,11 @@ def test_mistakes() -> None:
         (lambda: optim.SGD([], lr=0.1), ValueError, "SGD: there are no parameters"),
         (lambda: optim.SGD([fixed], lr=0.1), ValueError, r"SGD: parameter 0, of shape \(1,\)"),
         (lambda: optim.SGD([p, p * 2.0], lr=0.1), ValueError, "parameter 1, .* is not a leaf"),
+        (
+            lambda: optim.Adam([p, p]),
+            ValueError,
+            r"Adam: parameter 1, of shape \(1,\), appears twice",
+        ),
         (lambda: optim.Adam([np.ones(1)]), TypeError, "Adam: parameter 0 is a ndarray"),
         (lambda: optim.SGD([p], lr=-1), ValueError, "SGD: lr must lie in .* got -1"),
         (lambda: optim.SGD([p], lr=math.nan), ValueError, "SGD: lr must lie in .* got nan"),
@@ -155,6 +163,33 @@ def test_mistakes() -> None:
     ):
         with pytest.raises(kind, match=message):
             call()
+
+
+@every_method
+@pytest.mark.parametrize(
+    ("gradient", "kind", "message"),
+    [
+        (
+            np.ones((1, 2), "f"),
+            ValueError,
+            r"step: a gradient of shape \(1, 2\) for a value of shape",
+        ),
+        (
+            np.ones((3, 2)),
+            TypeError,
+            "step: a gradient of dtype float64 for a value of dtype float32",
+        ),
+    ],
+)
+def test_a_gradient_that_does_not_fit_is_refused_before_anything_moves(
+    method: str, gradient: np.ndarray, kind: type[Exception], message: str
+) -> None:
+    params = [mg.tensor(np.zeros((3, 2), "f"), requires_grad=True) for _ in range(2)]
+    optimiser = make(method, params)
+    params[0].grad, params[1].grad = mg.tensor(np.ones((3, 2), "f")), mg.tensor(gradient)
+    with pytest.raises(kind, match=f"{type(optimiser).__name__}.{message}"):
+        optimiser.step()
+    assert not optimiser.state_dict() and not any(p.numpy().any() for p in params)
 
 
 def test_a_state_that_does_not_fit_is_refused_and_changes_nothing() -> None:
