@@ -82,7 +82,7 @@ def _chapter_of(file: Path, chapters: Sequence[Chapter]) -> Chapter | None:
             return chapter
     try:
         defined = set(Source.read(file).definitions)
-    except (OSError, SyntaxError, ValueError, RecursionError):
+    except (OSError, SyntaxError, ValueError):
         return None
     counts = {c: len(defined & {n for t in c.tasks for n in t.functions}) for c in chapters}
     best = max(counts, key=lambda chapter: counts[chapter])

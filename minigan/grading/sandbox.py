@@ -88,7 +88,7 @@ def check_task(
     except SyntaxError as error:
         report.trouble, report.line = f"not valid Python: {error.msg}", error.lineno
         return report
-    except (ValueError, OSError, RecursionError, MemoryError) as error:
+    except (ValueError, OSError) as error:
         report.trouble = f"cannot be read: {error}"
         return report
     report.digest = source.digest(task.functions)

@@ -243,6 +243,36 @@ def test_reset_of_one_task_leaves_the_others(work: Path) -> None:
     assert work.read_text() == "def ("
 
 
+def test_lines_are_those_of_the_parser(work: Path) -> None:
+    """Of which neither a form feed nor U+2028 ends one."""
+    work.write_text("# page 1\n\f\n# a\u2028b\n\f\n" + SOLUTION, encoding="utf-8")
+    assert minigan("reset", "04.2").code == 0
+    after = Source.read(work)
+    assert after.untouched("jensen_shannon") and after.text.startswith("# page 1\n\f\n# a\u2028b\n")
+    assert after.segment("game_value") == Source(SOLUTION).segment("game_value")
+
+
+def test_a_file_that_is_nested_deeply_costs_itself_alone(work: Path, tmp_path: Path) -> None:
+    """600 terms are too many for ast.unparse, and 5,000 for Python."""
+    long, longer = ("\n\ndef helper():\n    return " + "+".join(["1"] * n) for n in (600, 5000))
+    text = RIGHT.replace("t = p + q", "helper; t = p + q")
+    work.write_text(text + long)
+    assert minigan("check", "04.1").code == 0
+    assert "✓ 04.1" in minigan("list").out
+    work.write_text(text + long + " + 1")
+    assert "~ 04.1" in minigan("list").out
+    work.write_text(text + longer)
+    for command in ("start 04", "check 04.1", "list"):
+        assert minigan(*command.split()).code == (command[:5] == "check"), command
+    refused(minigan("reset", "04.1"), 2, "not valid Python")
+    folder = tmp_path / "handed in"
+    folder.mkdir()
+    for name, content in {"ada": text + long, "ben": text + longer, "cy": RIGHT}.items():
+        (folder / f"{name}.py").write_text(content)
+    rows = minigan("grade", folder, "--csv").out.splitlines()
+    assert [row.split(",")[:2] for row in rows[1:]] == [["ada", "1"], ["ben", "0"], ["cy", "1"]]
+
+
 def test_finished_work_stays_finished(work: Path, course: Path) -> None:
     work.write_text(RIGHT)
     assert minigan("check", "04.1").code == 0
