@@ -175,10 +175,10 @@ def reset(what: str, restore: bool) -> int:
         latest = work.latest_backup(chapter.work)
         if latest is None:
             raise click.UsageError(f"there is no backup of {course.shown(chapter.work)}")
-        kept = work.replace(chapter.work, latest.read_text(encoding="utf-8-sig"))
+        kept = work.replace(chapter.work, latest.read_bytes())
         screen.say(f"{course.shown(chapter.work)} is {course.shown(latest)} again")
     elif "." not in what:
-        kept = work.replace(chapter.work, chapter.stubs.text)
+        kept = work.replace(chapter.work, chapter.stubs.text.encode())
         screen.say(f"{course.shown(chapter.work)} holds the stubs")
     else:
         if not chapter.work.exists():
@@ -186,10 +186,10 @@ def reset(what: str, restore: bool) -> int:
         names = tasks[0].functions
         try:
             kept = work.replace(chapter.work, lambda old: with_stubs(old, chapter.stubs, names))
-        except SyntaxError as error:
+        except (SyntaxError, ValueError) as error:
             raise click.UsageError(
-                f"{course.shown(chapter.work)}, line {error.lineno}, is not valid Python; mend "
-                f"it first, or reset all of it: minigan reset {chapter.number}"
+                f"{course.shown(chapter.work)} is not valid Python ({error}); mend it first, or "
+                f"reset all of it: minigan reset {chapter.number}"
             ) from error
         screen.say(f"{course.shown(chapter.work)} holds the stub of {', '.join(names)}")
     if kept is not None:

@@ -87,13 +87,13 @@ class Work:
             write_atomic(path, text.encode())
             return True
 
-    def replace(self, path: Path, text: str | Callable[[str], str]) -> Path | None:
+    def replace(self, path: Path, new: bytes | Callable[[str], str]) -> Path | None:
         """Write a file anew, and return where a copy of the old one is, if there was one."""
         with self.locked():
             old = self._backup(path) if path.exists() else None
-            if not isinstance(text, str):
-                text = text(path.read_text(encoding="utf-8-sig") if old else "")
-            write_atomic(path, text.encode())
+            if not isinstance(new, bytes):
+                new = new(path.read_text(encoding="utf-8-sig") if old else "").encode()
+            write_atomic(path, new)
             return old
 
     def _backup(self, path: Path) -> Path:

@@ -226,6 +226,11 @@ def test_reset_keeps_a_copy_and_restores(work: Path, course: Path) -> None:
     minigan("reset", "04")
     assert minigan("reset", "04", "--restore").code == 0
     assert work.read_text() == WRONG
+    work.write_bytes(b"# caf\xe9\r\n")
+    refused(minigan("reset", "04.1"), 2, "ch04_gan_game.py is not valid Python", "0xe9")
+    for options in ([], ["--restore"]):
+        assert minigan("reset", "04", *options).code == 0
+    assert work.read_bytes() == b"# caf\xe9\r\n"
 
 
 def test_reset_of_one_task_leaves_the_others(work: Path) -> None:
