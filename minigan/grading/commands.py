@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from functools import wraps
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -304,9 +305,12 @@ def scaffold(number: int, name: str, function: str) -> int:
     course, two_digits = Course.find(), f"{number:02d}"
     if any(chapter.number == two_digits for chapter in course.chapters):
         raise click.UsageError(f"there is a chapter {two_digits} already")
-    if not (name.isidentifier() and function.isidentifier()):
+    if not all(n.isidentifier() and not iskeyword(n) for n in (name, function)):
         raise click.UsageError("NAME and FUNCTION are names as in Python: letters, digits and _")
-    for path, text in files(course.root, two_digits, name, function).items():
+    new = files(course.root, two_digits, name, function)
+    for path in filter(Path.exists, new):
+        raise click.UsageError(f"there is a {course.shown(path)} already")
+    for path, text in new.items():
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, text.encode())
         click.echo(course.shown(path))

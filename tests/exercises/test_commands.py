@@ -403,6 +403,9 @@ def test_a_class_is_graded_in_one_command(course: Path, tmp_path: Path, monkeypa
     (folder / "anna_ch04_gan_game.py").write_text(HOSTILE["an endless loop"][0])
     (folder / "bert.py").write_text("def (")
     (folder / "carl").mkdir()
+    shutil.copytree(course / "exercises", folder / "dora/exercises")
+    (folder / "dora/exercises/work").mkdir()
+    (folder / "dora/exercises/work/ch04_gan_game.py").write_text(RIGHT)
     out = tmp_path / "grades.csv"
     result = minigan("grade", folder, "--csv", "-o", out)
     assert result.code == 0, result.err
@@ -417,6 +420,7 @@ def test_a_class_is_graded_in_one_command(course: Path, tmp_path: Path, monkeypa
     assert rows["'=cmd()"]["passed"] == "1" and rows["'=cmd()"]["04.1"] == "1.00"
     assert rows["anna"]["passed"] == "0" and "longer than 1 s" in rows["anna"]["notes"]
     assert "of no chapter" in rows["bert"]["notes"]
+    assert rows["dora"]["passed"] == "1" and "of no chapter" not in rows["dora"]["notes"]
     assert rows["carl"]["score"] == "0.0" and rows["carl"]["04.1"] == ""
     assert "student 0" in minigan("grade", folder, "--chapter", "04").out
 
@@ -497,3 +501,10 @@ def test_a_scaffold_is_filled_in_and_passes(course: Path) -> None:
     assert check_task(chapter, task, chapter.stub).not_started
     assert check_task(chapter, task, chapter.solution).passed
     refused(minigan("scaffold", "09", "again", "f"), 2, "there is")
+    (folder / "checks.py").unlink()
+    (folder / "exercise.py").write_text("mine")
+    refused(
+        minigan("scaffold", "09", "conditional", "f"), 2, "ch09_conditional/exercise.py already"
+    )
+    assert (folder / "exercise.py").read_text() == "mine"
+    refused(minigan("scaffold", "10", "more", "lambda"), 2, "names as in Python")
