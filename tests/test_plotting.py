@@ -192,6 +192,11 @@ def test_curves_are_the_same_bytes_again_and_others_for_others(tmp_path: Path) -
     assert a == b != c
 
 
+def test_a_title_may_have_letters_that_the_font_lacks(tmp_path: Path) -> None:
+    plotting.save_curves(history(1), tmp_path / "curves.png", "/数字/\ufffd")
+    assert math.prod(read(tmp_path / "curves.png").shape[:2]) == 1320 * 408
+
+
 @pytest.mark.parametrize("norm", [0.0, 1e30])
 def test_curves_of_odd_gradients(norm: float, tmp_path: Path) -> None:
     rows = [row | {"g_grad_norm": norm} for row in history(3)]
