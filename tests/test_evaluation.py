@@ -4,12 +4,13 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from commands import minigan, refused
+from commands import idx, minigan, refused
 from PIL import Image
 
 import minigan as mg
@@ -375,6 +376,21 @@ def test_evaluate_measures_no_more_than_there_are_test_images(trained: Path) -> 
     assert result.code == 0
     assert "too few images for 10,000: 50 are measured" in result.err
     assert json.loads((trained / "evaluation.json").read_bytes())["n"] == 50
+
+
+@pytest.mark.on_the_host("a run is made on one library")
+@pytest.mark.usefixtures("own_folder")
+def test_evaluate_refuses_other_data_than_the_run_was_trained_on(
+    digits: Path, tmp_path: Path
+) -> None:
+    """As where MNIST cannot be had any more, and the embedded digits take its place."""
+    folder = Path(shutil.copytree(digits, tmp_path / "digits"))
+    made = minigan("train", "mlp", "--data", folder, "--steps", "1", "--batch-size", "2")
+    assert made.code == 0, made.err
+    _, labels = data.load(folder)
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(idx(labels[::-1].copy()))
+    refused(minigan("evaluate", "runs/mlp"), 2, "runs/mlp was trained on other data")
+    assert not Path("runs/mlp/evaluation.json").exists()
 
 
 @pytest.mark.on_the_host("a run is made on one library")
