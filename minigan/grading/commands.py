@@ -107,8 +107,8 @@ def check(what: str, seed: int | None) -> int:
 
 
 def _check(course: Course, chapter: Chapter, task: Task, seed: int | None) -> tuple[Report, Entry]:
-    report, work = check_task(chapter, task, seed=seed), Work(course.work)
-    return report, work.read().get(task.id, {}) if report.not_started else work.record(report)
+    report = check_task(chapter, task, seed=seed)
+    return report, Work(course.work).record(report)
 
 
 def _code(report: Report) -> int:

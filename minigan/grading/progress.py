@@ -68,7 +68,9 @@ class Work:
             return entry
 
     def record(self, report: Report) -> Entry:
-        """Remember how a check ended."""
+        """Remember how a check ended, if the task was begun; gives what is known of the task."""
+        if report.not_started:
+            return self.read().get(report.task.id, {})
 
         def change(entry: Entry) -> None:
             entry["score"], entry["of"] = report.score, len(report.task.checks)
