@@ -750,6 +750,18 @@ def test_info_and_verify_of_what_is_not_there() -> None:
         refused(minigan("data", command, "mnist"), 2, "minigan data fetch")
 
 
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container: pooch's platformdirs then raises a RuntimeError."""
+
+    def homeless(_: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(mnist.pooch, "os_cache", homeless)
+    for line in ("data info", "data verify", "data fetch", "train mlp"):
+        refused(minigan(*line.split()), 2, "mnist", "could not determine the home directory")
+    assert minigan("data", "verify", "mnist-mini").code == 0
+
+
 @pytest.mark.usefixtures("_offline", "_no_curves")
 def test_train_without_a_network_says_what_it_uses(tmp_path: Path) -> None:
     result = train(tmp_path / "run", "--steps", "1")
