@@ -295,6 +295,44 @@ def test_the_test_images_themselves(real: tuple[Reference, Array, Array]) -> Non
 
 
 @on_the_host
+def test_what_is_compared_with_what(
+    real: tuple[Reference, Array, Array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above all: the width of the Parzen window is chosen on images that nothing is reported on."""
+    reference, images, _ = real
+    seen: dict[str, tuple[Any, ...]] = {}
+
+    def watch(name: str) -> None:
+        function = getattr(evaluation, name)
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            seen[name] = (*arguments, *options.values())
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(evaluation, name, watched)
+
+    names = ("choose_sigma", "parzen_log_likelihood", "kernel_distance", "precision_recall")
+    for name in names:
+        watch(name)
+    numbers, _ = measure(images, reference)
+    features = metrics.features(images)
+    samples, held_out, test = (
+        x.reshape(-1, 784) / np.float32(255)
+        for x in (images, reference.train[7500:8500], reference.test)  # 7,500 of 9,000: 5 sixths
+    )
+    expected = (
+        (samples, held_out),
+        (samples, test, numbers["sigma"]),
+        (features, reference.features, 250),
+        (reference.features, features),
+    )
+    for name, arguments in zip(names, expected, strict=True):
+        assert len(seen[name]) == len(arguments)
+        for found, wanted in zip(seen[name], arguments, strict=True):
+            assert np.array_equal(found, wanted), name
+
+
+@on_the_host
 def test_imbalance_by_hand(real: tuple[Reference, Array, Array]) -> None:
     reference, _, _ = real
     only = spoilt("unbalance", 1.0, real)

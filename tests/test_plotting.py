@@ -204,6 +204,27 @@ def test_curves_of_odd_gradients(norm: float, tmp_path: Path) -> None:
     assert math.prod(read(tmp_path / "curves.png").shape[:2]) == 1320 * 408
 
 
+# --- save_neighbours ------------------------------------------------------------------------------
+
+
+def test_neighbours_stand_below_the_first_samples_and_the_closest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid, drawn = plotting.grid, []
+
+    def watched(images: np.ndarray, columns: int) -> np.ndarray:
+        drawn.append((images[:, 0, 0].tolist(), columns))
+        return grid(images, columns)
+
+    monkeypatch.setattr(plotting, "grid", watched)
+    levels = np.arange(7, dtype="uint8").repeat(784).reshape(7, 28, 28)
+    distances = np.array([3.0, 1.0, 2.0, 1.0])
+    path = tmp_path / "nearest.png"
+    plotting.save_neighbours(levels, 10 + levels[:4], distances, path, most=3)
+    assert drawn == [([0, 1, 2, 10, 11, 12], 3), ([1, 3, 2, 11, 13, 12], 3)]
+    assert read(path).shape[:2] == (432, 1200)
+
+
 # --- The chapters' figures ------------------------------------------------------------------------
 
 

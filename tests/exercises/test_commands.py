@@ -19,6 +19,7 @@ from minigan.grading import check as notebook_check
 from minigan.grading import status
 from minigan.grading.course import Course
 from minigan.grading.progress import Work
+from minigan.grading.report import Screen
 from minigan.grading.sandbox import check_task
 from minigan.grading.source import Source
 
@@ -159,6 +160,10 @@ HOSTILE = {
     "a closed channel": ("import os\ndef optimal_discriminator(p, q):\n    os.closerange(0, 99)\n    return p", ""),
     "deep recursion": ("def optimal_discriminator(p, q): return optimal_discriminator(p, q)", "RecursionError"),
     "all the memory": ("def optimal_discriminator(p, q): return bytearray(1 << 40)", "MemoryError"),
+    "more memory than its own": (
+        "import numpy as np\ndef optimal_discriminator(p, q): return np.empty(5 << 30, 'u1')[:1]",
+        "MemoryError" if sys.platform == "linux" else "",
+    ),
 }  # fmt: skip
 
 
@@ -448,6 +453,19 @@ def test_a_terminal_without_these_characters(work: Path, encoding: str, mark: st
     assert done.returncode == 0
     assert f"  {mark} 04.1" in done.stdout.decode(encoding)
     assert b"\\u" not in done.stdout and b"\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("unwanted", ["", "1"])
+def test_colours_are_for_terminals_of_those_who_want_them(
+    unwanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", unwanted)
+    for on_a_terminal in (True, False):
+        out = io.StringIO()
+        monkeypatch.setattr(out, "isatty", lambda on_a_terminal=on_a_terminal: on_a_terminal)
+        monkeypatch.setattr(sys, "stdout", out)
+        Screen().say("✓ shape", "green")
+        assert ("\x1b[32m" in out.getvalue()) == (on_a_terminal and not unwanted)
 
 
 def test_a_reader_that_leaves_is_no_error(work: Path) -> None:
