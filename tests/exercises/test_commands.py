@@ -197,6 +197,14 @@ def test_what_a_function_prints_is_shown(work: Path) -> None:
     assert "hello (3, 4)" in result.out
 
 
+@pytest.mark.skipif(os.name != "posix", reason="the system knows no limit")
+def test_an_endless_loop_ends_without_the_checker_too(work: Path) -> None:
+    """Whose window may be closed: the system itself counts the processor's time."""
+    show = "import resource; print(resource.getrlimit(resource.RLIMIT_CPU))"
+    work.write_text(RIGHT.replace("t = p + q\n", f"t = p + q; {show}\n"))
+    assert "(60, 60)" in minigan("check", "04.1").out
+
+
 def test_a_process_that_it_started_ends_too(work: Path, tmp_path: Path) -> None:
     mark = tmp_path / "alive"
     work.write_text(
