@@ -119,10 +119,25 @@ _at_least_1 = click.IntRange(min=1, max=10**9)
     metavar="|".join((*DATA_NAMES, "PATH")),
     help="A data set by name, or a folder with four IDX files.",
 )
-@click.option("--epochs", type=_at_least_1, help="Passes over the data in all.")
+@click.option(
+    "--epochs",
+    type=_at_least_1,
+    show_default="the model's",
+    help="Passes over the data in all.",
+)
 @click.option("--steps", type=_at_least_1, help="Steps in all, in place of --epochs.")
-@click.option("--batch-size", type=click.IntRange(min=2), help="Of each player's batch.")
-@click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Of both players.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=2),
+    show_default="the model's",
+    help="Of each player's batch.",
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(min=0, min_open=True),
+    show_default="the model's",
+    help="Of both players.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0),

@@ -782,7 +782,7 @@ OPTIONS = {
     "": ["train", "sample", "data", "bench", "--version"],
     "train": ["--loss", "--data", "--epochs", "--steps", "--batch-size", "--lr", "--seed",
               "--backend", "--out", "--resume", "minimax|non_saturating", "numpy|cupy|auto",
-              "mnist|mnist-mini|fashion-mnist|PATH", "runs/MODEL"],
+              "mnist|mnist-mini|fashion-mnist|PATH", "(the model's)", "runs/MODEL"],
     "sample": ["-n", "--seed", "-o", "RUN", ".png", ".npz"],
     "data": ["info", "verify", "fetch"],
     "data info": ["NAME"],
