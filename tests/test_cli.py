@@ -21,7 +21,7 @@ from commands import Result, assert_same_runs, content, idx, minigan, refused
 from libraries import BOTH, use
 from PIL import Image
 
-from minigan import backend, data, plotting
+from minigan import backend, cli, data, plotting
 from minigan.checkpoint import Run, load_tensors
 from minigan.data import mnist
 
@@ -297,6 +297,15 @@ def test_a_picture_with_a_flipped_bit_is_left_out(copy: Path) -> None:
     with Image.open(copy / "training.gif") as gif:
         assert gif.n_frames == 3
     assert "MPLCONFIGDIR" not in os.environ
+
+
+def test_where_matplotlib_keeps_its_files_is_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MPLCONFIGDIR", "mine")
+    with cli._matplotlib_in(tmp_path):
+        assert Path(os.environ["MPLCONFIGDIR"]).parent == tmp_path
+    assert os.environ["MPLCONFIGDIR"] == "mine" and list(tmp_path.iterdir()) == []
 
 
 def test_a_history_changed_during_the_run_is_written_again(

@@ -17,6 +17,7 @@ from commands import Result, minigan, refused
 
 from minigan.grading import check as notebook_check
 from minigan.grading import status
+from minigan.grading.classroom import Grade, Submission, as_csv
 from minigan.grading.course import Course
 from minigan.grading.progress import Work
 from minigan.grading.report import Screen
@@ -436,6 +437,13 @@ def test_a_class_is_graded_in_one_command(course: Path, tmp_path: Path, monkeypa
     assert rows["dora"]["passed"] == "1" and "of no chapter" not in rows["dora"]["notes"]
     assert rows["carl"]["score"] == "0.0" and rows["carl"]["04.1"] == ""
     assert "student 0" in minigan("grade", folder, "--chapter", "04").out
+
+
+def test_no_cell_is_a_formula(course: Path) -> None:
+    tasks = Course.find().chapter("04").tasks
+    grades = [Grade(Submission(f"{sign}a", {}), {}) for sign in "=+-@"]
+    _, *rows = csv.reader(io.StringIO(as_csv(grades, tasks)))
+    assert [row[0] for row in rows] == ["'=a", "'+a", "'-a", "'@a"]
 
 
 def test_a_notebook_checks_and_shows_the_status(work: Path, capsys: Any) -> None:
