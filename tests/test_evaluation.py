@@ -330,6 +330,9 @@ def test_what_is_compared_with_what(
         assert len(seen[name]) == len(arguments)
         for found, wanted in zip(seen[name], arguments, strict=True):
             assert np.array_equal(found, wanted), name
+    likelihoods = metrics.parzen_log_likelihood(samples, test, numbers["sigma"])
+    assert numbers["parzen"] == pytest.approx(np.mean(likelihoods), rel=1e-12)
+    assert numbers["parzen_error"] == pytest.approx(np.std(likelihoods) / math.sqrt(500), rel=1e-12)
 
 
 @on_the_host
@@ -388,7 +391,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
 
 @pytest.mark.on_the_host("a run is made on one library")
 @pytest.mark.usefixtures("own_folder")
-def test_evaluate_prints_and_saves_the_table(trained: Path) -> None:
+def test_evaluate_prints_and_saves_the_table(trained: Path, digits: Path) -> None:
     result = minigan("evaluate", trained, "--samples", "40")
     assert result.code == 0, result.err
     lines = result.out.splitlines()
@@ -396,6 +399,12 @@ def test_evaluate_prints_and_saves_the_table(trained: Path) -> None:
     assert lines[-1] == str(trained / "nearest.png")
     record = json.loads((trained / "evaluation.json").read_bytes())
     assert record["n"] == 40 and record["arguments"]["steps"] == 2
+    assert minigan("sample", trained, "-n", "40", "-o", "x.npz").code == 0
+    with np.load("x.npz") as file:
+        samples = file["images"]
+    reference = Reference.of(data.load(digits)[0], *data.load(digits, "test"), 40)
+    for key, value in evaluate(samples, reference)[0].items():
+        assert record[key] == value, key
     for m in MEASURES:
         for part in ("samples", "floor"):
             assert f"{record[part][m.key]:.{m.decimals}f}" in result.out
