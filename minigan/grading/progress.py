@@ -109,8 +109,9 @@ class Work:
         return copy
 
     def latest_backup(self, path: Path) -> Path | None:
-        copies = sorted(self.backups.glob(f"{path.stem}.*{path.suffix}"))
-        return copies[-1] if copies else None
+        copies = self.backups.glob(f"{path.stem}.*{path.suffix}")
+        # The hour in a name comes twice when summer time ends.
+        return max(copies, key=lambda copy: (copy.stat().st_mtime_ns, copy.name), default=None)
 
 
 def state(entry: Entry, digest: str | None) -> str:

@@ -247,6 +247,17 @@ def test_reset_keeps_a_copy_and_restores(work: Path, course: Path) -> None:
     assert work.read_bytes() == b"# caf\xe9\r\n"
 
 
+def test_restore_brings_back_the_latest_though_summer_time_ends(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for clock, text in (("02:59:00", WRONG), ("02:01:00", RIGHT)):
+        monkeypatch.setattr("minigan.grading.progress.now", lambda t=clock: f"2026-10-25T{t}")
+        work.write_text(text)
+        assert minigan("reset", "04").code == 0
+    assert minigan("reset", "04", "--restore").code == 0
+    assert work.read_text() == RIGHT
+
+
 def test_reset_of_one_task_leaves_the_others(work: Path) -> None:
     work.write_text("# mine\n" + SOLUTION)
     assert minigan("reset", "04.2").code == 0
