@@ -289,10 +289,14 @@ def grade(
     if not tasks:
         raise click.UsageError(f"{folder}: no file in it belongs to a chapter")
     table = classroom.as_csv(grades, tasks) if as_csv or out else classroom.as_text(grades, tasks)
-    if out:
-        write_atomic(out, table.encode("utf-8-sig"))
-    else:
+    if not out:
         click.echo(table, nl=False)
+        return 0
+    try:
+        write_atomic(out, table.encode("utf-8-sig"))
+    except OSError:
+        click.echo(table, nl=False)  # which took long to make
+        raise
     return 0
 
 

@@ -450,6 +450,15 @@ def test_a_class_is_graded_in_one_command(course: Path, tmp_path: Path, monkeypa
     assert "student 0" in minigan("grade", folder, "--chapter", "04").out
 
 
+def test_a_table_that_cannot_be_written_is_shown(course: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "handed in"
+    folder.mkdir()
+    shutil.copy(course / "exercises/ch04_gan_game/exercise.py", folder / "ada.py")
+    result = minigan("grade", folder, "-o", "x" * 300)
+    assert result.code == 2 and "File name too long" in result.err.splitlines()[-1]
+    assert result.out.splitlines()[1] == "ada,0,5,0.0,,,,,,"
+
+
 def test_no_cell_is_a_formula(course: Path) -> None:
     tasks = Course.find().chapter("04").tasks
     grades = [Grade(Submission(f"{sign}a", {}), {}) for sign in "=+-@"]
