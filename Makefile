@@ -39,10 +39,11 @@ course:  ## a copy of the last commit without the exercises' solutions
 	git archive --prefix=minigan/ -o dist/minigan-course.zip HEAD . \
 		':(exclude)exercises/*/solution.py' ':(exclude)tests/exercises' ':(exclude)tests/equivalent.py'
 
+# Half an environment, which Debian leaves without python3-venv, would pass for a whole one.
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "minigan needs Python 3.11 or newer; run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 # Each stamp file says which set of packages .venv holds; pyproject.toml decides when it is stale.
 .venv/installed: .venv/bin/python pyproject.toml

@@ -48,6 +48,8 @@ FORMAT = 2  # of all files of a run together
 #: The arguments that may grow when a run is resumed; with any other one changed it is another run.
 LENGTH = ("epochs", "steps")
 LOGS = ("history.csv", "timing.csv")
+#: The columns of the latter; those of the former stand in each checkpoint.
+CLOCK = ("step", "seconds", "rate")
 #: A whole row of a log, which begins with its step.
 ROW = re.compile(rb"^(\d+)(?:,[-+.e\d]+)+\n", re.MULTILINE)
 #: How the name of what is still being written begins and ends.
@@ -383,7 +385,8 @@ class Run:
         if [step for step, _ in timed] != [step for step, _ in kept]:
             warnings.append(f"{clock}: damaged; only the rows that can be read are kept")
         heading = history.partition(b"\n")[0] + b"\n"
-        for path, first, rows in ((log, heading, kept), (clock, b"step,seconds,rate\n", timed)):
+        columns = f"{','.join(CLOCK)}\n".encode()
+        for path, first, rows in ((log, heading, kept), (clock, columns, timed)):
             content = first + b"".join(line for _, line in rows)
             self.logs[path.name] = content if history else b""
         self.mend_logs()

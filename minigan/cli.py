@@ -119,10 +119,25 @@ _at_least_1 = click.IntRange(min=1, max=10**9)
     metavar="|".join((*DATA_NAMES, "PATH")),
     help="A data set by name, or a folder with four IDX files.",
 )
-@click.option("--epochs", type=_at_least_1, help="Passes over the data in all.")
+@click.option(
+    "--epochs",
+    type=_at_least_1,
+    show_default="the model's",
+    help="Passes over the data in all.",
+)
 @click.option("--steps", type=_at_least_1, help="Steps in all, in place of --epochs.")
-@click.option("--batch-size", type=click.IntRange(min=2), help="Of each player's batch.")
-@click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Of both players.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=2),
+    show_default="the model's",
+    help="Of each player's batch.",
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(min=0, min_open=True),
+    show_default="the model's",
+    help="Of both players.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -319,11 +334,7 @@ def _merge_into(run: Run, asked: dict[str, Any], context: click.Context) -> None
 
 def _load_state(run: Run, trainer: Trainer, fingerprint: str, total: int) -> None:
     """Put the trainer where the run's checkpoint is, and the run's files with it."""
-    if run.config["data_sha256"] != fingerprint:
-        raise click.UsageError(
-            f"{run.path} was trained on other data ({run.config['data_sha256'][:12]}…, "
-            f"now {fingerprint[:12]}…)"
-        )
+    _check_data(run, fingerprint)
     history = b""
     if run.has_checkpoint:  # else it was stopped before the first one: start at step 0
         history = _load_checkpoint(run, trainer)
@@ -338,6 +349,14 @@ def _load_state(run: Run, trainer: Trainer, fingerprint: str, total: int) -> Non
     for warning in run.restore_logs(history, done):
         _say(warning)
     run.save_config()
+
+
+def _check_data(run: Run, fingerprint: str) -> None:
+    if run.config["data_sha256"] != fingerprint:
+        raise click.UsageError(
+            f"{run.path} was trained on other data ({run.config['data_sha256'][:12]}…, "
+            f"now {fingerprint[:12]}…)"
+        )
 
 
 def _load_checkpoint(run: Run, trainer: Trainer) -> bytes:
@@ -486,7 +505,8 @@ def evaluate_run(context: click.Context, run_path: Path, n: int) -> None:
     run = Run.open(run_path)
     model = load_model(run)
     name = run.config["arguments"]["data"]
-    train_images, _ = data.load(name)
+    train_images, train_labels = data.load(name)
+    _check_data(run, data.fingerprint(train_images, train_labels))
     reference = evaluation.Reference.of(train_images, *data.load(name, "test"), n)
     if len(reference.test) < n:
         _say(f"{name} has too few images for {n:,}: {len(reference.test):,} are measured")

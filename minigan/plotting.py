@@ -123,7 +123,9 @@ def _figure(width: float, height: float, title: str) -> Figure:
 def _save_figure(figure: Figure, path: Path) -> None:
     """As a PNG without a clock in it."""
     png = io.BytesIO()
-    figure.savefig(png, dpi=120, metadata={"Software": None})
+    with warnings.catch_warnings():  # of a letter in the name of a folder, drawn as a box
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(png, dpi=120, metadata={"Software": None})
     write_atomic(path, png.getvalue())
 
 

@@ -25,7 +25,7 @@ from tqdm.std import tqdm as plain_tqdm
 from minigan import backend, data
 from minigan.autograd import Tensor, no_grad
 from minigan.backend import Array
-from minigan.checkpoint import Arrays, Run
+from minigan.checkpoint import CLOCK, Arrays, Run
 from minigan.functional import sigmoid
 from minigan.losses import Objective
 from minigan.models import GAN
@@ -368,11 +368,8 @@ def fit(
                 if run is not None:
                     run.append("history.csv", row)
                     seconds = time.perf_counter() - start
-                    rate = (done - start_step) / seconds
-                    run.append(
-                        "timing.csv",
-                        {"step": done, "seconds": round(seconds, 3), "rate": round(rate, 3)},
-                    )
+                    clock = done, round(seconds, 3), round((done - start_step) / seconds, 3)
+                    run.append("timing.csv", dict(zip(CLOCK, clock, strict=True)))
             bar.update()
             if epoch_ends and on_epoch is not None:
                 on_epoch(done // per_epoch)

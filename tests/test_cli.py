@@ -21,7 +21,7 @@ from commands import Result, assert_same_runs, content, idx, minigan, refused
 from libraries import BOTH, use
 from PIL import Image
 
-from minigan import backend, data, plotting
+from minigan import backend, cli, data, plotting
 from minigan.checkpoint import Run, load_tensors
 from minigan.data import mnist
 
@@ -297,6 +297,15 @@ def test_a_picture_with_a_flipped_bit_is_left_out(copy: Path) -> None:
     with Image.open(copy / "training.gif") as gif:
         assert gif.n_frames == 3
     assert "MPLCONFIGDIR" not in os.environ
+
+
+def test_where_matplotlib_keeps_its_files_is_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MPLCONFIGDIR", "mine")
+    with cli._matplotlib_in(tmp_path):
+        assert Path(os.environ["MPLCONFIGDIR"]).parent == tmp_path
+    assert os.environ["MPLCONFIGDIR"] == "mine" and list(tmp_path.iterdir()) == []
 
 
 def test_a_history_changed_during_the_run_is_written_again(
@@ -750,6 +759,18 @@ def test_info_and_verify_of_what_is_not_there() -> None:
         refused(minigan("data", command, "mnist"), 2, "minigan data fetch")
 
 
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container: pooch's platformdirs then raises a RuntimeError."""
+
+    def homeless(_: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(mnist.pooch, "os_cache", homeless)
+    for line in ("data info", "data verify", "data fetch", "train mlp"):
+        refused(minigan(*line.split()), 2, "mnist", "could not determine the home directory")
+    assert minigan("data", "verify", "mnist-mini").code == 0
+
+
 @pytest.mark.usefixtures("_offline", "_no_curves")
 def test_train_without_a_network_says_what_it_uses(tmp_path: Path) -> None:
     result = train(tmp_path / "run", "--steps", "1")
@@ -770,7 +791,7 @@ OPTIONS = {
     "": ["train", "sample", "data", "bench", "--version"],
     "train": ["--loss", "--data", "--epochs", "--steps", "--batch-size", "--lr", "--seed",
               "--backend", "--out", "--resume", "minimax|non_saturating", "numpy|cupy|auto",
-              "mnist|mnist-mini|fashion-mnist|PATH", "runs/MODEL"],
+              "mnist|mnist-mini|fashion-mnist|PATH", "(the model's)", "runs/MODEL"],
     "sample": ["-n", "--seed", "-o", "RUN", ".png", ".npz"],
     "data": ["info", "verify", "fetch"],
     "data info": ["NAME"],

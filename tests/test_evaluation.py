@@ -4,12 +4,13 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from commands import minigan, refused
+from commands import idx, minigan, refused
 from PIL import Image
 
 import minigan as mg
@@ -294,6 +295,47 @@ def test_the_test_images_themselves(real: tuple[Reference, Array, Array]) -> Non
 
 
 @on_the_host
+def test_what_is_compared_with_what(
+    real: tuple[Reference, Array, Array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above all: the width of the Parzen window is chosen on images that nothing is reported on."""
+    reference, images, _ = real
+    seen: dict[str, tuple[Any, ...]] = {}
+
+    def watch(name: str) -> None:
+        function = getattr(evaluation, name)
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            seen[name] = (*arguments, *options.values())
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(evaluation, name, watched)
+
+    names = ("choose_sigma", "parzen_log_likelihood", "kernel_distance", "precision_recall")
+    for name in names:
+        watch(name)
+    numbers, _ = measure(images, reference)
+    features = metrics.features(images)
+    samples, held_out, test = (
+        x.reshape(-1, 784) / np.float32(255)
+        for x in (images, reference.train[7500:8500], reference.test)  # 7,500 of 9,000: 5 sixths
+    )
+    expected = (
+        (samples, held_out),
+        (samples, test, numbers["sigma"]),
+        (features, reference.features, 250),
+        (reference.features, features),
+    )
+    for name, arguments in zip(names, expected, strict=True):
+        assert len(seen[name]) == len(arguments)
+        for found, wanted in zip(seen[name], arguments, strict=True):
+            assert np.array_equal(found, wanted), name
+    likelihoods = metrics.parzen_log_likelihood(samples, test, numbers["sigma"])
+    assert numbers["parzen"] == pytest.approx(np.mean(likelihoods), rel=1e-12)
+    assert numbers["parzen_error"] == pytest.approx(np.std(likelihoods) / math.sqrt(500), rel=1e-12)
+
+
+@on_the_host
 def test_imbalance_by_hand(real: tuple[Reference, Array, Array]) -> None:
     reference, _, _ = real
     only = spoilt("unbalance", 1.0, real)
@@ -349,7 +391,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
 
 @pytest.mark.on_the_host("a run is made on one library")
 @pytest.mark.usefixtures("own_folder")
-def test_evaluate_prints_and_saves_the_table(trained: Path) -> None:
+def test_evaluate_prints_and_saves_the_table(trained: Path, digits: Path) -> None:
     result = minigan("evaluate", trained, "--samples", "40")
     assert result.code == 0, result.err
     lines = result.out.splitlines()
@@ -357,6 +399,12 @@ def test_evaluate_prints_and_saves_the_table(trained: Path) -> None:
     assert lines[-1] == str(trained / "nearest.png")
     record = json.loads((trained / "evaluation.json").read_bytes())
     assert record["n"] == 40 and record["arguments"]["steps"] == 2
+    assert minigan("sample", trained, "-n", "40", "-o", "x.npz").code == 0
+    with np.load("x.npz") as file:
+        samples = file["images"]
+    reference = Reference.of(data.load(digits)[0], *data.load(digits, "test"), 40)
+    for key, value in evaluate(samples, reference)[0].items():
+        assert record[key] == value, key
     for m in MEASURES:
         for part in ("samples", "floor"):
             assert f"{record[part][m.key]:.{m.decimals}f}" in result.out
@@ -375,6 +423,21 @@ def test_evaluate_measures_no_more_than_there_are_test_images(trained: Path) -> 
     assert result.code == 0
     assert "too few images for 10,000: 50 are measured" in result.err
     assert json.loads((trained / "evaluation.json").read_bytes())["n"] == 50
+
+
+@pytest.mark.on_the_host("a run is made on one library")
+@pytest.mark.usefixtures("own_folder")
+def test_evaluate_refuses_other_data_than_the_run_was_trained_on(
+    digits: Path, tmp_path: Path
+) -> None:
+    """As where MNIST cannot be had any more, and the embedded digits take its place."""
+    folder = Path(shutil.copytree(digits, tmp_path / "digits"))
+    made = minigan("train", "mlp", "--data", folder, "--steps", "1", "--batch-size", "2")
+    assert made.code == 0, made.err
+    _, labels = data.load(folder)
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(idx(labels[::-1].copy()))
+    refused(minigan("evaluate", "runs/mlp"), 2, "runs/mlp was trained on other data")
+    assert not Path("runs/mlp/evaluation.json").exists()
 
 
 @pytest.mark.on_the_host("a run is made on one library")

@@ -192,11 +192,37 @@ def test_curves_are_the_same_bytes_again_and_others_for_others(tmp_path: Path) -
     assert a == b != c
 
 
+def test_a_title_may_have_letters_that_the_font_lacks(tmp_path: Path) -> None:
+    plotting.save_curves(history(1), tmp_path / "curves.png", "/数字/\ufffd")
+    assert math.prod(read(tmp_path / "curves.png").shape[:2]) == 1320 * 408
+
+
 @pytest.mark.parametrize("norm", [0.0, 1e30])
 def test_curves_of_odd_gradients(norm: float, tmp_path: Path) -> None:
     rows = [row | {"g_grad_norm": norm} for row in history(3)]
     plotting.save_curves(rows, tmp_path / "curves.png", "")
     assert math.prod(read(tmp_path / "curves.png").shape[:2]) == 1320 * 408
+
+
+# --- save_neighbours ------------------------------------------------------------------------------
+
+
+def test_neighbours_stand_below_the_first_samples_and_the_closest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid, drawn = plotting.grid, []
+
+    def watched(images: np.ndarray, columns: int) -> np.ndarray:
+        drawn.append((images[:, 0, 0].tolist(), columns))
+        return grid(images, columns)
+
+    monkeypatch.setattr(plotting, "grid", watched)
+    levels = np.arange(7, dtype="uint8").repeat(784).reshape(7, 28, 28)
+    distances = np.array([3.0, 1.0, 2.0, 1.0])
+    path = tmp_path / "nearest.png"
+    plotting.save_neighbours(levels, 10 + levels[:4], distances, path, most=3)
+    assert drawn == [([0, 1, 2, 10, 11, 12], 3), ([1, 3, 2, 11, 13, 12], 3)]
+    assert read(path).shape[:2] == (432, 1200)
 
 
 # --- The chapters' figures ------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 import doctest
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,22 @@ def test_make_targets_exist() -> None:
     named = targets(readme())
     assert "test" in named  # how a change is judged
     assert [target for target in named if target not in exist] == []
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_half_an_environment_is_not_left_behind(tmp_path: Path) -> None:
+    """Debian's python3 without python3-venv fails when .venv/bin/python is already there."""
+    shutil.copy(MAKEFILE, tmp_path)
+    python = tmp_path / "python3"
+    python.write_text(
+        '#!/bin/sh\n[ "$1" = -c ] || { mkdir -p "$3/bin"; >"$3/bin/python"; exit 1; }\n'
+    )
+    python.chmod(0o755)
+    for _ in range(2):  # the second time is no other
+        make = ["make", "PYTHON=./python3", ".venv/bin/python"]
+        done = subprocess.run(make, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 2, done.stdout
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["Makefile", "python3"]
 
 
 def test_links_to_files_lead_somewhere() -> None:

@@ -239,7 +239,10 @@ def _advice(name: str) -> str:
 
 
 def _cache_folder(name: str) -> Path:
-    return Path(pooch.os_cache("minigan"), name)
+    try:
+        return Path(pooch.os_cache("minigan"), name)
+    except RuntimeError as error:  # no HOME, and a user whom the system does not know
+        raise FileNotFoundError(f"there is no folder to look for {name} in: {error}") from error
 
 
 def _cache(name: str) -> Source:

@@ -24,6 +24,8 @@ from minigan.grading.course import Chapter, load
 from minigan.grading.tasks import GraderError, Raised, run
 
 MEMORY = 4 << 30
+#: Of a processor. The checker ends the process long before, unless it was killed itself.
+SECONDS = 60
 
 
 def main() -> None:
@@ -38,7 +40,7 @@ def main() -> None:
     def tell(**event: Any) -> None:
         os.write(channel, f"{secret} {json.dumps(event)}\n".encode())
 
-    platforms.limit_memory(MEMORY)
+    platforms.limit(MEMORY, SECONDS)
     try:
         grade(Chapter(Path(job["folder"])), Path(job["file"]), job, tell)
     except GraderError as error:

@@ -60,15 +60,16 @@ def submissions(folder: Path, chapters: Sequence[Chapter]) -> list[Submission]:
     """A submission is a folder of ``folder``, or a .py file in it; in the order of their names.
 
     A file belongs to the chapter in its name (``ch04_gan_game``), or to the one whose functions it
-    defines. In a folder the files may lie at any depth.
+    defines. In a folder the files may lie at any depth; of a whole course those in its work count.
     """
     found = []
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
         if path.name.startswith((".", "__")):
             continue
         if path.is_dir():
-            files = sorted(p for p in path.rglob("*.py") if ".backup" not in p.parts)
-            found.append(_sorted(path.name, files, chapters))
+            files = [p for p in path.rglob("*.py") if ".backup" not in p.parts]
+            work = [p for p in files if p.parts[-3:-1] == ("exercises", "work")]
+            found.append(_sorted(path.name, sorted(work or files), chapters))
         elif path.suffix == ".py":
             found.append(_sorted(path.stem, [path], chapters))
     return found
@@ -93,7 +94,7 @@ def _chapter_of(file: Path, chapters: Sequence[Chapter]) -> Chapter | None:
             return chapter
     try:
         defined = set(Source.read(file).definitions)
-    except (OSError, SyntaxError, ValueError, RecursionError):
+    except (OSError, SyntaxError, ValueError):
         return None
     counts = {c: len(defined & {n for t in c.tasks for n in t.functions}) for c in chapters}
     best = max(counts, key=lambda chapter: counts[chapter])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from functools import wraps
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,8 @@ def check(what: str, seed: int | None) -> int:
 
 
 def _check(course: Course, chapter: Chapter, task: Task, seed: int | None) -> tuple[Report, Entry]:
-    report, work = check_task(chapter, task, seed=seed), Work(course.work)
-    return report, work.read().get(task.id, {}) if report.not_started else work.record(report)
+    report = check_task(chapter, task, seed=seed)
+    return report, Work(course.work).record(report)
 
 
 def _code(report: Report) -> int:
@@ -175,10 +176,10 @@ def reset(what: str, restore: bool) -> int:
         latest = work.latest_backup(chapter.work)
         if latest is None:
             raise click.UsageError(f"there is no backup of {course.shown(chapter.work)}")
-        kept = work.replace(chapter.work, latest.read_text(encoding="utf-8-sig"))
+        kept = work.replace(chapter.work, latest.read_bytes())
         screen.say(f"{course.shown(chapter.work)} is {course.shown(latest)} again")
     elif "." not in what:
-        kept = work.replace(chapter.work, chapter.stubs.text)
+        kept = work.replace(chapter.work, chapter.stubs.text.encode())
         screen.say(f"{course.shown(chapter.work)} holds the stubs")
     else:
         if not chapter.work.exists():
@@ -186,10 +187,10 @@ def reset(what: str, restore: bool) -> int:
         names = tasks[0].functions
         try:
             kept = work.replace(chapter.work, lambda old: with_stubs(old, chapter.stubs, names))
-        except SyntaxError as error:
+        except (SyntaxError, ValueError) as error:
             raise click.UsageError(
-                f"{course.shown(chapter.work)}, line {error.lineno}, is not valid Python; mend "
-                f"it first, or reset all of it: minigan reset {chapter.number}"
+                f"{course.shown(chapter.work)} is not valid Python ({error}); mend it first, or "
+                f"reset all of it: minigan reset {chapter.number}"
             ) from error
         screen.say(f"{course.shown(chapter.work)} holds the stub of {', '.join(names)}")
     if kept is not None:
@@ -288,10 +289,14 @@ def grade(
     if not tasks:
         raise click.UsageError(f"{folder}: no file in it belongs to a chapter")
     table = classroom.as_csv(grades, tasks) if as_csv or out else classroom.as_text(grades, tasks)
-    if out:
-        write_atomic(out, table.encode("utf-8-sig"))
-    else:
+    if not out:
         click.echo(table, nl=False)
+        return 0
+    try:
+        write_atomic(out, table.encode("utf-8-sig"))
+    except OSError:
+        click.echo(table, nl=False)  # which took long to make
+        raise
     return 0
 
 
@@ -304,9 +309,12 @@ def scaffold(number: int, name: str, function: str) -> int:
     course, two_digits = Course.find(), f"{number:02d}"
     if any(chapter.number == two_digits for chapter in course.chapters):
         raise click.UsageError(f"there is a chapter {two_digits} already")
-    if not (name.isidentifier() and function.isidentifier()):
+    if not all(n.isidentifier() and not iskeyword(n) for n in (name, function)):
         raise click.UsageError("NAME and FUNCTION are names as in Python: letters, digits and _")
-    for path, text in files(course.root, two_digits, name, function).items():
+    new = files(course.root, two_digits, name, function)
+    for path in filter(Path.exists, new):
+        raise click.UsageError(f"there is a {course.shown(path)} already")
+    for path, text in new.items():
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, text.encode())
         click.echo(course.shown(path))

@@ -17,9 +17,7 @@ def check(what: str) -> None:
     chapter, tasks = course.select(what)
     for task in tasks:
         report = check_task(chapter, task)
-        work = Work(course.work)
-        entry = work.read().get(task.id, {}) if report.not_started else work.record(report)
-        show_report(report, course, entry, Screen())
+        show_report(report, course, Work(course.work).record(report), Screen())
 
 
 def status(what: str) -> None:

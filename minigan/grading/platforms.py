@@ -1,4 +1,4 @@
-"""What differs between systems, and nothing else: process groups, memory limits, single keys."""
+"""What differs between systems, and nothing else: process groups, limits, single keys."""
 
 from __future__ import annotations
 
@@ -46,14 +46,15 @@ def death(code: int) -> str:
     return f"it ended itself, exit code {code}"
 
 
-def limit_memory(size: int) -> None:
-    """Let this process have no more than ``size`` bytes, where the system can be told so."""
+def limit(memory: int, seconds: int) -> None:
+    """Let this process have no more bytes and processor time, where the system can be told so."""
     if POSIX:
         import resource
 
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_AS, (size, size))
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        limits = {"AS": memory, "CPU": seconds, "CORE": 0}
+        for name, most in limits.items():
+            with contextlib.suppress(ValueError, OSError):
+                resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
 
 
 @contextlib.contextmanager

@@ -68,7 +68,9 @@ class Work:
             return entry
 
     def record(self, report: Report) -> Entry:
-        """Remember how a check ended."""
+        """Remember how a check ended, if the task was begun; gives what is known of the task."""
+        if report.not_started:
+            return self.read().get(report.task.id, {})
 
         def change(entry: Entry) -> None:
             entry["score"], entry["of"] = report.score, len(report.task.checks)
@@ -87,13 +89,13 @@ class Work:
             write_atomic(path, text.encode())
             return True
 
-    def replace(self, path: Path, text: str | Callable[[str], str]) -> Path | None:
+    def replace(self, path: Path, new: bytes | Callable[[str], str]) -> Path | None:
         """Write a file anew, and return where a copy of the old one is, if there was one."""
         with self.locked():
             old = self._backup(path) if path.exists() else None
-            if not isinstance(text, str):
-                text = text(path.read_text(encoding="utf-8-sig") if old else "")
-            write_atomic(path, text.encode())
+            if not isinstance(new, bytes):
+                new = new(path.read_text(encoding="utf-8-sig") if old else "").encode()
+            write_atomic(path, new)
             return old
 
     def _backup(self, path: Path) -> Path:
@@ -107,8 +109,9 @@ class Work:
         return copy
 
     def latest_backup(self, path: Path) -> Path | None:
-        copies = sorted(self.backups.glob(f"{path.stem}.*{path.suffix}"))
-        return copies[-1] if copies else None
+        copies = self.backups.glob(f"{path.stem}.*{path.suffix}")
+        # The hour in a name comes twice when summer time ends.
+        return max(copies, key=lambda copy: (copy.stat().st_mtime_ns, copy.name), default=None)
 
 
 def state(entry: Entry, digest: str | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +20,10 @@ class Source:
 
     def __init__(self, text: str, name: str = "<source>"):
         self.text = text
-        self.tree = ast.parse(text, name)
+        try:
+            self.tree = ast.parse(text, name)
+        except (RecursionError, MemoryError) as error:
+            raise SyntaxError("nested too deeply") from error
         self.definitions: dict[str, ast.stmt] = {}
         for statement in self.tree.body:
             for name in _defined(statement):
@@ -50,15 +54,19 @@ class Source:
                     if node.id not in wanted:
                         wanted.add(node.id)
                         queue.append(node.id)
-        code = []
-        for statement in self.tree.body:
-            if wanted & set(_defined(statement)):
-                copy = ast.parse(ast.unparse(statement))
-                for node in ast.walk(copy):
-                    if isinstance(node, (*Function, ast.ClassDef)) and ast.get_docstring(node):
-                        node.body = node.body[1:] or [ast.Pass()]
-                code.append(ast.unparse(copy))
+        code = [self._code(node) for node in self.tree.body if wanted & set(_defined(node))]
         return hashlib.sha256("\n".join(code).encode()).hexdigest()[:16]
+
+    def _code(self, statement: ast.stmt) -> str:
+        """A statement without comments, layout and docstrings; as it stands if that is too hard."""
+        try:
+            copy = ast.parse(ast.unparse(statement))
+            for node in ast.walk(copy):
+                if isinstance(node, (*Function, ast.ClassDef)) and ast.get_docstring(node):
+                    node.body = node.body[1:] or [ast.Pass()]
+            return ast.unparse(copy)
+        except (RecursionError, ValueError):  # a sum of hundreds of terms; 3.12's new f-strings
+            return self.segment(_defined(statement)[0])
 
     def span(self, name: str) -> tuple[int, int] | None:
         """The lines of a function, from its first decorator, as a slice of the text's lines."""
@@ -71,7 +79,12 @@ class Source:
     def segment(self, name: str) -> str:
         """The text of a function."""
         span = self.span(name)
-        return "" if span is None else "".join(self.text.splitlines(True)[slice(*span)])
+        return "" if span is None else "".join(_lines(self.text)[slice(*span)])
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as the parser counts them; for ``str.splitlines`` one ends at a form feed as well."""
+    return io.StringIO(text).readlines()
 
 
 def _defined(statement: ast.stmt) -> list[str]:
@@ -96,7 +109,7 @@ def with_stubs(text: str, stubs: Source, names: Iterable[str]) -> str:
     for name in names:
         stub = stubs.segment(name)
         span = Source(text).span(name)
-        lines = text.splitlines(True)
+        lines = _lines(text)
         if span is None:
             text = text.rstrip("\n") + "\n\n\n" + stub
         else:

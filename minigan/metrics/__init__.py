@@ -12,8 +12,9 @@
 "Features" are what a network makes of images, one row each. A distance between features is a number
 about that network too: two of them compare only if network, n and preprocessing are the same.
 
-All compute in float64, whatever the dtype of their input, and change nothing they are given. Each
-docstring ends with what its measure cannot see, because each is blind to something.
+All but the classifier compute in float64, whatever the dtype of their input, and none changes what
+it is given. Each docstring ends with what its measure cannot see, because each is blind to
+something.
 """
 
 from .classifier import classify, features

@@ -17,8 +17,10 @@ from commands import Result, minigan, refused
 
 from minigan.grading import check as notebook_check
 from minigan.grading import status
+from minigan.grading.classroom import Grade, Submission, as_csv
 from minigan.grading.course import Course
 from minigan.grading.progress import Work
+from minigan.grading.report import Screen
 from minigan.grading.sandbox import check_task
 from minigan.grading.source import Source
 
@@ -171,6 +173,10 @@ HOSTILE = {
     "a closed channel": ("import os\ndef optimal_discriminator(p, q):\n    os.closerange(0, 99)\n    return p", ""),
     "deep recursion": ("def optimal_discriminator(p, q): return optimal_discriminator(p, q)", "RecursionError"),
     "all the memory": ("def optimal_discriminator(p, q): return bytearray(1 << 40)", "MemoryError"),
+    "more memory than its own": (
+        "import numpy as np\ndef optimal_discriminator(p, q): return np.empty(5 << 30, 'u1')[:1]",
+        "MemoryError" if sys.platform == "linux" else "",
+    ),
 }  # fmt: skip
 
 
@@ -203,6 +209,14 @@ def test_what_a_function_prints_is_shown(work: Path) -> None:
     result = minigan("check", "04.1")
     assert result.code == 0
     assert "hello (3, 4)" in result.out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system knows no limit")
+def test_an_endless_loop_ends_without_the_checker_too(work: Path) -> None:
+    """Whose window may be closed: the system itself counts the processor's time."""
+    show = "import resource; print(resource.getrlimit(resource.RLIMIT_CPU))"
+    work.write_text(RIGHT.replace("t = p + q\n", f"t = p + q; {show}\n"))
+    assert "(60, 60)" in minigan("check", "04.1").out
 
 
 def test_a_process_that_it_started_ends_too(work: Path, tmp_path: Path) -> None:
@@ -239,6 +253,22 @@ def test_reset_keeps_a_copy_and_restores(work: Path, course: Path) -> None:
     minigan("reset", "04")
     assert minigan("reset", "04", "--restore").code == 0
     assert work.read_text() == WRONG
+    work.write_bytes(b"# caf\xe9\r\n")
+    refused(minigan("reset", "04.1"), 2, "ch04_gan_game.py is not valid Python", "0xe9")
+    for options in ([], ["--restore"]):
+        assert minigan("reset", "04", *options).code == 0
+    assert work.read_bytes() == b"# caf\xe9\r\n"
+
+
+def test_restore_brings_back_the_latest_though_summer_time_ends(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for clock, text in (("02:59:00", WRONG), ("02:01:00", RIGHT)):
+        monkeypatch.setattr("minigan.grading.progress.now", lambda t=clock: f"2026-10-25T{t}")
+        work.write_text(text)
+        assert minigan("reset", "04").code == 0
+    assert minigan("reset", "04", "--restore").code == 0
+    assert work.read_text() == RIGHT
 
 
 def test_reset_of_one_task_leaves_the_others(work: Path) -> None:
@@ -254,6 +284,36 @@ def test_reset_of_one_task_leaves_the_others(work: Path) -> None:
     work.write_text("def (")
     refused(minigan("reset", "04.5"), 2, "not valid Python")
     assert work.read_text() == "def ("
+
+
+def test_lines_are_those_of_the_parser(work: Path) -> None:
+    """Of which neither a form feed nor U+2028 ends one."""
+    work.write_text("# page 1\n\f\n# a\u2028b\n\f\n" + SOLUTION, encoding="utf-8")
+    assert minigan("reset", "04.2").code == 0
+    after = Source.read(work)
+    assert after.untouched("jensen_shannon") and after.text.startswith("# page 1\n\f\n# a\u2028b\n")
+    assert after.segment("game_value") == Source(SOLUTION).segment("game_value")
+
+
+def test_a_file_that_is_nested_deeply_costs_itself_alone(work: Path, tmp_path: Path) -> None:
+    """600 terms are too many for ast.unparse, and 5,000 for Python."""
+    long, longer = ("\n\ndef helper():\n    return " + "+".join(["1"] * n) for n in (600, 5000))
+    text = RIGHT.replace("t = p + q", "helper; t = p + q")
+    work.write_text(text + long)
+    assert minigan("check", "04.1").code == 0
+    assert "✓ 04.1" in minigan("list").out
+    work.write_text(text + long + " + 1")
+    assert "~ 04.1" in minigan("list").out
+    work.write_text(text + longer)
+    for command in ("start 04", "check 04.1", "list"):
+        assert minigan(*command.split()).code == (command[:5] == "check"), command
+    refused(minigan("reset", "04.1"), 2, "not valid Python")
+    folder = tmp_path / "handed in"
+    folder.mkdir()
+    for name, content in {"ada": text + long, "ben": text + longer, "cy": RIGHT}.items():
+        (folder / f"{name}.py").write_text(content)
+    rows = minigan("grade", folder, "--csv").out.splitlines()
+    assert [row.split(",")[:2] for row in rows[1:]] == [["ada", "1"], ["ben", "0"], ["cy", "1"]]
 
 
 def test_finished_work_stays_finished(work: Path, course: Path) -> None:
@@ -385,6 +445,9 @@ def test_a_class_is_graded_in_one_command(course: Path, tmp_path: Path, monkeypa
     (folder / "broken_ch04_gan_game.py").write_text("def (")
     (folder / "bert.py").write_text("def (")
     (folder / "carl").mkdir()
+    shutil.copytree(course / "exercises", folder / "dora/exercises")
+    (folder / "dora/exercises/work").mkdir()
+    (folder / "dora/exercises/work/ch04_gan_game.py").write_text(RIGHT)
     out = tmp_path / "grades.csv"
     result = minigan("grade", folder, "--csv", "-o", out)
     assert result.code == 0, result.err
@@ -406,8 +469,25 @@ def test_a_class_is_graded_in_one_command(course: Path, tmp_path: Path, monkeypa
         broken.startswith("04.1, 04.2, 04.3, 04.4, 04.5: not valid Python") and "line 1" in broken
     )
     assert "of no chapter" in rows["bert"]["notes"]
+    assert rows["dora"]["passed"] == "1" and "of no chapter" not in rows["dora"]["notes"]
     assert rows["carl"]["score"] == "0.0" and rows["carl"]["04.1"] == ""
     assert "student 0" in minigan("grade", folder, "--chapter", "04").out
+
+
+def test_a_table_that_cannot_be_written_is_shown(course: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "handed in"
+    folder.mkdir()
+    shutil.copy(course / "exercises/ch04_gan_game/exercise.py", folder / "ada.py")
+    result = minigan("grade", folder, "-o", "x" * 300)
+    assert result.code == 2 and "File name too long" in result.err.splitlines()[-1]
+    assert result.out.splitlines()[1] == "ada,0,5,0.0,,,,,,"
+
+
+def test_no_cell_is_a_formula(course: Path) -> None:
+    tasks = Course.find().chapter("04").tasks
+    grades = [Grade(Submission(f"{sign}a", {}), {}) for sign in "=+-@"]
+    _, *rows = csv.reader(io.StringIO(as_csv(grades, tasks)))
+    assert [row[0] for row in rows] == ["'=a", "'+a", "'-a", "'@a"]
 
 
 def test_a_notebook_checks_and_shows_the_status(work: Path, capsys: Any) -> None:
@@ -435,6 +515,19 @@ def test_a_terminal_without_these_characters(work: Path, encoding: str, mark: st
     assert done.returncode == 0
     assert f"  {mark} 04.1" in done.stdout.decode(encoding)
     assert b"\\u" not in done.stdout and b"\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("unwanted", ["", "1"])
+def test_colours_are_for_terminals_of_those_who_want_them(
+    unwanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", unwanted)
+    for on_a_terminal in (True, False):
+        out = io.StringIO()
+        monkeypatch.setattr(out, "isatty", lambda on_a_terminal=on_a_terminal: on_a_terminal)
+        monkeypatch.setattr(sys, "stdout", out)
+        Screen().say("✓ shape", "green")
+        assert ("\x1b[32m" in out.getvalue()) == (on_a_terminal and not unwanted)
 
 
 def test_a_reader_that_leaves_is_no_error(work: Path) -> None:
@@ -488,3 +581,10 @@ def test_a_scaffold_is_filled_in_and_passes(course: Path) -> None:
     assert check_task(chapter, task, chapter.stub).not_started
     assert check_task(chapter, task, chapter.solution).passed
     refused(minigan("scaffold", "09", "again", "f"), 2, "there is")
+    (folder / "checks.py").unlink()
+    (folder / "exercise.py").write_text("mine")
+    refused(
+        minigan("scaffold", "09", "conditional", "f"), 2, "ch09_conditional/exercise.py already"
+    )
+    assert (folder / "exercise.py").read_text() == "mine"
+    refused(minigan("scaffold", "10", "more", "lambda"), 2, "names as in Python")
