@@ -105,7 +105,7 @@ def test_the_report_of_a_failure(work: Path) -> None:
         "why it matters  G gets no signal exactly when it is worst.",
         "looks like      the saturating loss log(1 - D(G(z))).",
         "– 5 checks not run (fix the first)",
-        "Score 4/10 · next: minigan hint 04.4 (1 of 3)\nread chapter 04, section 5: Why it stalls\n",
+        "Score 4/10 · next: minigan hint 04.4 (1 of 3)\nread chapter 04, section 5: The stall\n",
         "--seed 5",
     ):
         assert part in result.out, result.out
