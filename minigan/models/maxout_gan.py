@@ -60,7 +60,7 @@ class MaxoutGAN(GAN):
     """
 
     name = "maxout"
-    defaults: ClassVar[dict[str, Any]] = {"epochs": 40, "batch_size": 100, "lr": 0.1}
+    defaults: ClassVar[dict[str, Any]] = {"epochs": 250, "batch_size": 100, "lr": 0.1}
     simultaneous = True
     holds_out = True
 
