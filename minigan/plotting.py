@@ -135,7 +135,7 @@ def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
     ``rows`` are those of history.csv. The grey lines are where a perfect generator would hold the
     discriminator: D = ½ everywhere, so L_D = 2 log 2.
     """
-    from matplotlib.ticker import LogLocator, NullLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     steps = [row["step"] for row in rows]
     figure = _figure(11, 3.4, title)
@@ -160,6 +160,8 @@ def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
     norms.yaxis.set_minor_locator(NullLocator())
 
     for axes in (losses, answers, norms):
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.legend(frameon=False, fontsize=8)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)

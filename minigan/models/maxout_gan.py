@@ -54,9 +54,10 @@ class MaxoutGAN(GAN):
     """Generator 100 → 1200 → 1200 → 784, discriminator 784 → 240·5 → 240·5 → 1.
 
     Gradient descent with momentum and a falling rate, dropout on all that D sees, and the last
-    sixth of the images kept from training, to choose the width of the Parzen window. Both players
-    move at once, as in the authors' code, and not in turns, as in their algorithm 1: with D first,
-    in the run that was tried, all samples became one. The authors halve D's loss; here its rate is.
+    sixth of the images kept from training, to choose the width of the Parzen window. Momentum grows
+    for 250 epochs, and so long is a run: hours on a processor. Both players move at once, as in the
+    authors' code, and not in turns, as in their algorithm 1: with D first, in the run that was
+    tried, all samples became one. The authors halve D's loss; here its rate is.
     """
 
     name = "maxout"
