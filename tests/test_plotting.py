@@ -192,6 +192,22 @@ def test_curves_are_the_same_bytes_again_and_others_for_others(tmp_path: Path) -
     assert a == b != c
 
 
+@pytest.mark.parametrize("last", [3, 2_340, 18_720, 125_000, 1_000_000])
+def test_the_steps_of_long_runs_do_not_run_into_each_other(
+    last: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(plotting, "_save_figure", lambda figure, path: drawn.append(figure))
+    rows = [row | {"step": step} for row, step in zip(history(2), (1, last), strict=True)]
+    plotting.save_curves(rows, tmp_path / "curves.png", "")
+    drawn[0].draw_without_rendering()
+    for axes in drawn[0].axes:
+        labels = [tick for tick in axes.get_xticklabels() if tick.get_text()]
+        assert len({tick.get_text() for tick in labels}) == len(labels)
+        ends = [tick.get_window_extent() for tick in labels]
+        assert all(a.x1 + 4 < b.x0 for a, b in itertools.pairwise(ends))
+
+
 def test_a_title_may_have_letters_that_the_font_lacks(tmp_path: Path) -> None:
     plotting.save_curves(history(1), tmp_path / "curves.png", "/数字/\ufffd")
     assert math.prod(read(tmp_path / "curves.png").shape[:2]) == 1320 * 408
