@@ -317,7 +317,7 @@ class Tensor:
         def permute(self, *axes: Any) -> Tensor: ...
         def to(self, dtype: Any) -> Tensor: ...
 
-        __neg__ = abs = exp = log = sqrt = tanh = sigmoid = _unary
+        __neg__ = __abs__ = abs = exp = log = sqrt = tanh = sigmoid = _unary
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _binary
         __truediv__ = __rtruediv__ = __matmul__ = __rmatmul__ = _binary
         __lt__ = __le__ = __gt__ = __ge__ = _binary

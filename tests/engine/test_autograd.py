@@ -636,6 +636,14 @@ def test_repr() -> None:
     assert repr(x * x) == "tensor(4., op=mul)"
 
 
+def test_a_loss_is_formatted_as_a_number() -> None:
+    loss = mg.tensor(-0.25, requires_grad=True) * 3
+    assert f"{loss:.1f} {abs(loss):5.2f} {loss}" == "-0.8  0.75 -0.75"
+    assert f"{mg.tensor([1.0])}" == "tensor([1.])"
+    with pytest.raises(TypeError, match="unsupported format string"):
+        f"{mg.tensor([1.0]):.1f}"
+
+
 def test_comparisons_are_boolean_tensors_and_hash_is_identity() -> None:
     t = leaf(1.0, 2.0)
     for result, expected in (
