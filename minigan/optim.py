@@ -35,7 +35,9 @@ class Optimizer:
             if not isinstance(p, Tensor):
                 raise TypeError(f"{name} is a {type(p).__name__}")
             if not (p.is_leaf and p.requires_grad):
-                raise ValueError(f"{name}, of shape {p.shape}, is not a leaf with gradients")
+                raise ValueError(
+                    f"{name}, of shape {p.shape}, is not a leaf that requires gradients"
+                )
             if any(p is q for q in self.params[:i]):
                 raise ValueError(f"{name}, of shape {p.shape}, appears twice")
         self.lr = _in_range(type(self).__name__, "lr", lr, 0.0, math.inf)

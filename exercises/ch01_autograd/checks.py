@@ -174,9 +174,12 @@ def names_in_order(f, root):
     return [node.name for node in found]
 
 
-def names_of_a_second_walk(f, root):
-    f(root)
-    return names_in_order(f, root)
+def at_a_second_walk(see):
+    def again(f, *args):
+        f(*args)
+        return see(f, *args)
+
+    return again
 
 
 def times_asked(f, root):
@@ -320,7 +323,7 @@ ORDER = Task(
             "the graph stays as it was",
             why="Whoever walks the graph next needs it whole and without marks.",
             cases=lambda rng: [(graph(DIAMOND),)],
-            see=names_of_a_second_walk,
+            see=at_a_second_walk(names_in_order),
             expect=valid_order,
             label="order of a second walk",
         ),
@@ -387,11 +390,6 @@ def along_each_path(root, seed):
 
     walk(root, seed)
     return total
-
-
-def gradients_of_a_second_walk(f, root, seed):
-    f(root, seed)
-    return gradients(f, root, seed)
 
 
 def calls_of_vjps(f, root, seed):
@@ -536,7 +534,7 @@ ACCUMULATE = Task(
             "the graph stays as it was",
             why="Gradients are asked for more than once, and each time they begin at nothing.",
             cases=lambda rng: [(graph(DIAMOND, scales(rng)), 1.0)],
-            see=gradients_of_a_second_walk,
+            see=at_a_second_walk(gradients),
         ),
     ),
     ideas=(

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from minigan.grading.course import Chapter
@@ -40,7 +41,7 @@ class Grade:
             return None
         return report.score / len(task.checks)
 
-    @property
+    @cached_property
     def notes(self) -> str:
         """What a teacher should look at: files as a whole, not wrong answers."""
         notes = [f"{path.name}: of no chapter" for path in self.submission.strange]
