@@ -15,11 +15,14 @@ Machine Learning: a Survey", section 3.2.)
 
 from __future__ import annotations
 
-import contextlib
+import functools
+import inspect
 import itertools
+import operator
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
@@ -49,20 +52,57 @@ def is_recording() -> bool:
     return _recording.on
 
 
-@contextlib.contextmanager
-def recording(on: bool) -> Iterator[None]:
-    """``with recording(False): ...`` switches recording for this thread, and back afterwards."""
-    previous = _recording.on
-    _recording.on = on
-    try:
-        yield
-    finally:
-        _recording.on = previous
+class recording:
+    """``with recording(False): ...`` switches recording for this thread, and back afterwards.
+
+    It can be entered again, within itself too. As a decorator it switches for each call, and for
+    a generator function whenever the generator runs, not while it waits.
+    """
+
+    def __init__(self, on: bool):
+        self.on = on
+        self._outside: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._outside.append(_recording.on)
+        _recording.on = self.on
+
+    def __exit__(self, *_: object) -> None:
+        _recording.on = self._outside.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{function.__name__}: others run while an async function waits; "
+                "switch by a with block around what does not await"
+            )
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with recording(self.on):
+                return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        def generate(*args: Any, **kwargs: Any) -> Any:
+            generator = function(*args, **kwargs)
+            resume, sent = generator.send, None
+            while True:
+                try:
+                    with recording(self.on):
+                        item = resume(sent)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    resume, sent = generator.send, (yield item)
+                except BaseException as error:  # GeneratorExit too: it is closed, or collected
+                    resume, sent = generator.throw, error
+
+        return generate if inspect.isgeneratorfunction(function) else call
 
 
-def no_grad() -> contextlib.AbstractContextManager[None]:
+def no_grad(function: Callable[..., Any] | None = None) -> Any:
     """``with no_grad(): ...``, or ``@no_grad()``: operations inside leave no graph behind."""
-    return recording(False)
+    return recording(False) if function is None else recording(False)(function)
 
 
 class Node:
@@ -110,14 +150,19 @@ class Node:
         """One VJP of this operation, with what it holds and what it returns checked."""
         for cell in vjp.__closure__ or ():
             held = cell.cell_contents
-            if isinstance(held, Tensor) and held._stamp[0] > self.order:
-                raise self._changed(held)
+            for t in (held,) if isinstance(held, Tensor) else _tensors(held):
+                if t._stamp[0] > self.order:
+                    raise self._changed(t)
         if vjp.__code__.co_argcount == 1:
-            return vjp(g)
-        out = self.output()
-        if out._stamp[0] > self.order:
-            raise self._changed(out)
-        return vjp(g, out)
+            part = vjp(g)
+        else:
+            out = self.output()
+            if out._stamp[0] > self.order:
+                raise self._changed(out)
+            part = vjp(g, out)
+        if not isinstance(part, Tensor):
+            raise TypeError(f"vjp of {self.op}: expected a Tensor, got {type(part).__name__}")
+        return part
 
     def _changed(self, held: Tensor) -> RuntimeError:
         return RuntimeError(
@@ -125,6 +170,47 @@ class Node:
             " place after the forward pass (by an optimizer step or a load); run the forward"
             " pass again before this backward"
         )
+
+
+def _tensors(held: Any) -> list[Tensor]:
+    """The Tensors inside what a closure holds, a container or another function."""
+    if isinstance(held, FunctionType):
+        held = [c.cell_contents for c in held.__closure__ or () if c.cell_contents is not held]
+    elif isinstance(held, dict):
+        held = list(held.values())
+    elif not isinstance(held, (list, tuple, set, frozenset)):
+        return []
+    inside = [[item] if isinstance(item, Tensor) else _tensors(item) for item in held]
+    return [t for found in inside for t in found]
+
+
+class _Refusal:
+    """Tensor's ``__array_ufunc__``: what becomes of a Tensor among the operands of an array.
+
+    NumPy looks for it on the class, and calls it. CuPy looks on the Tensor: None there leaves its
+    operators to the Tensor's own.
+    """
+
+    def __get__(self, tensor: Tensor | None, owner: type[Tensor]) -> Any:
+        return self.refuse if tensor is None else None
+
+    @staticmethod
+    def refuse(tensor: Tensor, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        reflected = REFLECTED.get(ufunc.__name__)
+        if method == "__call__" and reflected and not keywords and inputs[1] is tensor:
+            return getattr(tensor, reflected)(inputs[0])
+        raise TypeError(
+            f"numpy.{ufunc.__name__} does not take a Tensor: use what minigan.functional has, "
+            "t.numpy() outside of a graph, or p.copy_(...) to overwrite a parameter"
+        )
+
+
+#: By NumPy's name, what an array's operator becomes with a Tensor on its right.
+REFLECTED = {
+    "add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__", "divide": "__rtruediv__",
+    "matmul": "__rmatmul__", "equal": "__eq__", "not_equal": "__ne__", "less": "__gt__",
+    "less_equal": "__ge__", "greater": "__lt__", "greater_equal": "__le__",
+}  # fmt: skip
 
 
 class Tensor:
@@ -136,38 +222,52 @@ class Tensor:
         requires_grad: make it a leaf of the graph: gradients with respect to it can be asked for.
 
     Attributes:
-        data: the array itself.
+        data: the array itself. Another of the same shape and dtype may be put in its place.
         grad: a Tensor of the same shape, collected by :meth:`backward`, or None.
     """
 
-    __slots__ = ("__weakref__", "_leaf_node", "_node", "_stamp", "data", "grad")
-    __array_ufunc__ = None  # numpy_array * tensor goes to Tensor.__rmul__, not into NumPy
+    __slots__ = ("__weakref__", "_data", "_leaf_node", "_node", "_stamp", "grad")
+    __array_ufunc__ = _Refusal()  # numpy_array * tensor goes to Tensor.__rmul__, not into NumPy
 
-    data: Array
+    _data: Array
     grad: Tensor | None
     _node: Node | None
     _leaf_node: Node | None  # outlasts a freeze, so that graphs recorded before it stay valid
     _stamp: list[int]
 
     def __init__(self, data: Array, requires_grad: bool = False):
-        self.data = backend.checked(data)
+        self._data = backend.checked(data)
+        if self._data.dtype.kind not in "fiub":
+            raise TypeError(f"Tensor: expected numbers, got dtype {self._data.dtype}")
         self.grad = None
         self._node = self._leaf_node = None
         self._stamp = [0]  # when it was last overwritten; shared with views of the same memory
         if requires_grad:
             self.requires_grad_(requires_grad)
 
+    def _replace(self, data: Any) -> None:
+        """``t.data = data``, an array or a Tensor, whose graph stays behind."""
+        array = backend.checked(data.data if isinstance(data, Tensor) else data)
+        if array.shape != self.shape or array.dtype != self.dtype:
+            raise ValueError(
+                f"data: expected an array of shape {self.shape} and dtype {self.dtype}, "
+                f"got {array.shape} {array.dtype}"
+            )
+        self._data, self._stamp = array, [next(_clock)]  # graphs over the old entries must notice
+
+    data = property(operator.attrgetter("_data"), _replace)
+
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.data.shape  # type: ignore[no-any-return]
+        return self._data.shape  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> Any:
-        return self.data.dtype
+        return self._data.dtype
 
     @property
     def ndim(self) -> int:
-        return len(self.data.shape)
+        return len(self._data.shape)
 
     @property
     def size(self) -> int:
@@ -249,17 +349,19 @@ class Tensor:
 
         Args:
             gradient: the incoming gradient, of self's shape; may be left out for a scalar.
-            inputs: the leaves to serve; what others would need is then not computed.
+            inputs: the leaves to serve; what others would need is then not computed. The ``.grad``
+                of one that self does not depend on stays as it is.
         """
-        if self._node is None:
-            raise RuntimeError("backward: this tensor does not depend on any that requires_grad")
-        if inputs is None:
-            leaves = _leaves_below(self._node)
+        if inputs is not None:
+            leaves = _inputs("backward", dict.fromkeys(several("backward", inputs)))
         else:
-            leaves = [inputs] if isinstance(inputs, Tensor) else list(dict.fromkeys(inputs))
-        seed = _seed(self, gradient)
+            leaves = _leaves_below(self._node) if self._node is not None else []
+        seed = _seed("backward", self, gradient)
+        found = _gradients("backward", [self], leaves, [seed], create_graph=False)
         taken = {id(seed.data)}
-        for leaf, g in zip(leaves, grad(self, leaves, seed), strict=True):
+        for leaf in leaves:
+            if (g := found.get(leaf._node)) is None:
+                continue
             if leaf.grad is not None:
                 g = Tensor(leaf.grad.data + g.data)
             elif id(g.data) in taken or g.data.base is not None:
@@ -338,7 +440,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     is_array = hasattr(data, "dtype") and hasattr(data, "shape")
     array = backend.xp.array(data, dtype=dtype)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"tensor: expected numbers, got dtype {array.dtype}")
+        raise TypeError(f"tensor: expected numbers, got {data!r:.60} of dtype {array.dtype}")
     if dtype is None and not is_array and array.dtype.kind == "f":
         array = array.astype("float32")
     return Tensor(array, requires_grad)
@@ -362,18 +464,24 @@ def record(value: Array, *edges: tuple[Operand, VJP], shares: Tensor | None = No
         shares: the input whose memory ``value`` is a view of.
     """
     out = Tensor.__new__(Tensor)  # without the checks of __init__: this runs for every operation
-    out.data = value if isinstance(value, backend.xp.ndarray) else backend.checked(value)
+    out._data = value if isinstance(value, backend.xp.ndarray) else backend.checked(value)
     out.grad = out._node = out._leaf_node = None
     out._stamp = [0] if shares is None else shares._stamp
     if _recording.on:
         live = [(x._node, vjp) for x, vjp in edges if isinstance(x, Tensor) and x._node is not None]
         if live:
             parents, vjps = zip(*live, strict=True)
-            node = out._node = Node(parents, vjps, out.data)
+            wanted = False
             for vjp in vjps:
-                if vjp.__code__.co_argcount == 2:
-                    node.value = out.data, out._stamp
-                    break
+                if type(vjp) is not FunctionType or vjp.__defaults__:
+                    raise TypeError(
+                        "record: a VJP must be a lambda or def that holds what it needs in its "
+                        f"closure, without defaults; got {vjp!r}"
+                    )
+                wanted |= vjp.__code__.co_argcount == 2
+            node = out._node = Node(parents, vjps, out._data)
+            if wanted:
+                node.value = out._data, out._stamp
     return out
 
 
@@ -396,41 +504,81 @@ def grad(
         A tuple of Tensors, one per input, each of its input's shape and dtype. They may share
         memory with each other: copy before writing into one.
 
+    Raises:
+        RuntimeError: an output has no graph, because it was computed under :func:`no_grad`, say;
+            an input does not require gradients.
+
     >>> x = tensor(3.0, requires_grad=True)
     >>> (dy,) = grad(x * x, x, create_graph=True)
     >>> dy.item(), grad(dy, x)[0].item()
     (6.0, 2.0)
     """
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    outputs = several("grad", outputs)
+    leaves = _inputs("grad", several("grad", inputs))
     if grad_outputs is None:
         grad_outputs = [None] * len(outputs)
     elif not isinstance(grad_outputs, (list, tuple)):
         grad_outputs = [grad_outputs]
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: {len(outputs)} outputs but {len(grad_outputs)} grad_outputs")
-    for i, x in enumerate(inputs):
+    seeds = [_seed("grad", y, g) for y, g in zip(outputs, grad_outputs, strict=True)]
+    found = _gradients("grad", outputs, leaves, seeds, create_graph)
+    gradients = []
+    for x in leaves:
+        g = found[x._node] if x._node in found else Tensor(backend.xp.zeros(x.shape, x.dtype))
+        if create_graph and g._node is None:  # a constant: to be differentiated again, to zero
+            g = g.detach()
+            g._node = Node((), (), g.data)
+        gradients.append(g)
+    return tuple(gradients)
+
+
+def several(op: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """One Tensor or several, as a list; TypeError for what is none."""
+    one = hasattr(tensors, "dtype") or not isinstance(tensors, Iterable)
+    found: list[Any] = [tensors] if one else list(tensors)
+    for t in found:
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{op}: expected Tensors, got {type(t).__name__}")
+    return found
+
+
+def _inputs(op: str, inputs: Iterable[Tensor]) -> list[Tensor]:
+    """The inputs as a list; RuntimeError for one that has no gradient."""
+    for i, x in enumerate(inputs := list(inputs)):
         if x._node is None:
-            raise RuntimeError(f"grad: input {i}, of shape {x.shape}, does not require gradients")
-    seeds: dict[Node, Tensor] = {}
+            raise RuntimeError(f"{op}: input {i}, of shape {x.shape}, does not require gradients")
+    return inputs
+
+
+def _gradients(
+    op: str,
+    outputs: Sequence[Tensor],
+    inputs: Sequence[Tensor],
+    seeds: Sequence[Tensor],
+    create_graph: bool,
+) -> dict[Node | None, Tensor]:
+    """By node, the gradients of those inputs on which an output depends."""
+    grads: dict[Node, Tensor] = {}
     with recording(create_graph):
-        for output, g in zip(outputs, grad_outputs, strict=True):
-            g = _seed(output, g)
-            if output._node is not None:
-                seeds[output._node] = seeds[output._node] + g if output._node in seeds else g
-        found = _walk(seeds, {x._node for x in inputs}, create_graph)  # type: ignore[misc]
-    return tuple(
-        found[x._node] if x._node in found else Tensor(backend.xp.zeros(x.shape, x.dtype))
-        for x in inputs
-    )
+        for i, (output, g) in enumerate(zip(outputs, seeds, strict=True)):
+            node = output._node
+            if node is None:
+                raise RuntimeError(
+                    f"{op}: output {i}, of shape {output.shape}, does not depend on any tensor "
+                    "that requires gradients; was it detached, or computed under no_grad(), or by "
+                    "grad() without create_graph=True?"
+                )
+            grads[node] = grads[node] + g if node in grads else g
+        return _walk(grads, {x._node for x in inputs}, create_graph)  # type: ignore[misc]
 
 
-def _seed(output: Tensor, gradient: Any) -> Tensor:
+def _seed(op: str, output: Tensor, gradient: Any) -> Tensor:
     """The incoming gradient of ``output``: the given one, checked, or 1 for a scalar."""
     if gradient is None:
         if output.size != 1:
             raise RuntimeError(
-                f"backward from shape {output.shape}: only a scalar has an obvious gradient; "
+                f"{op} from shape {output.shape}: only a scalar has an obvious gradient; "
                 "pass one of the same shape, or reduce with .sum() or .mean()"
             )
         return Tensor(backend.xp.ones(output.shape, output.dtype))
@@ -439,7 +587,7 @@ def _seed(output: Tensor, gradient: Any) -> Tensor:
     else:
         g = as_tensor(gradient)
     if g.shape != output.shape or g.dtype != output.dtype:
-        raise _mismatch("backward", g, output)
+        raise _mismatch(op, g, output)
     return g
 
 
@@ -467,7 +615,9 @@ def _leaves_below(root: Node) -> list[Tensor]:
     return [leaf for node, leaf in pairs if leaf is not None and leaf._node is node]
 
 
-def _walk(grads: dict[Node, Tensor], targets: set[Node], create_graph: bool) -> dict[Node, Tensor]:
+def _walk(
+    grads: dict[Node, Tensor], targets: set[Node], create_graph: bool
+) -> dict[Node | None, Tensor]:
     """Backward over the graph below ``grads``, visiting only what leads to ``targets``."""
     nodes = _reachable(grads)
     needed = set(targets)
@@ -475,7 +625,7 @@ def _walk(grads: dict[Node, Tensor], targets: set[Node], create_graph: bool) -> 
         if not needed.isdisjoint(node.parents):
             needed.add(node)
 
-    found: dict[Node, Tensor] = {}
+    found: dict[Node | None, Tensor] = {}
     owned: set[Node] = set()  # whose running sum is a buffer made here: it is added to in place
     for node in reversed(nodes):
         if node not in needed:
@@ -494,7 +644,7 @@ def _walk(grads: dict[Node, Tensor], targets: set[Node], create_graph: bool) -> 
             if parent not in needed:
                 continue
             part = node.apply(vjp, g)
-            if part.data.shape != parent.shape or part.data.dtype != parent.dtype:
+            if part._data.shape != parent.shape or part._data.dtype != parent.dtype:
                 raise _mismatch(f"vjp of {node.op}", part, parent)
             if parent not in grads:
                 grads[parent] = part

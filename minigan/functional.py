@@ -32,8 +32,9 @@ __all__ += reduce.__all__
 __all__ += shape.__all__
 
 
-def embedding(indices: Any, weight: Tensor) -> Tensor:
+def embedding(indices: Any, weight: Operand) -> Tensor:
     """Row ``indices[i]`` of ``weight`` (n, d) for each index: shape (*indices.shape, d)."""
+    weight = as_tensor(weight)
     return getitem(weight, _indices("embedding: indices", indices, weight.shape[0]))
 
 
@@ -59,8 +60,8 @@ def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     if not training or p == 0.0:
         return x
     keep = backend.stream("dropout").random(x.shape, dtype="float32") >= p
-    mask = Tensor(backend.asarray(keep.astype(x.dtype) / (1.0 - p)))
-    return x * mask
+    mask = Tensor(backend.asarray(keep.astype(x.dtype)))
+    return gate(x * (1.0 / (1.0 - p)), mask, 0.0)
 
 
 def standardise(x: Tensor, x_hat: Array, scale: Array) -> Tensor:
@@ -155,7 +156,13 @@ def batch_norm_activated(
 
     ``slope`` lies in [0, 1]: 0 is a ReLU, 1 no activation.
     """
-    x = _float("batch_norm", x)
+    x, weight, bias = _float("batch_norm", x), as_tensor(weight), as_tensor(bias)
+    for running in (running_mean, running_var):
+        if not (running is None or isinstance(running, Tensor)):
+            raise TypeError(
+                f"batch_norm: running statistics are Tensors, which training changes in place; got "
+                f"{type(running).__name__}"
+            )
     if x.ndim not in (2, 4):
         raise ValueError(f"batch_norm: expected x (N, C) or (N, C, H, W), got {x.shape}")
     names = ("weight", "bias", "running_mean", "running_var")
@@ -265,6 +272,10 @@ for _name, _function in {
     "__ge__": lambda x, y: elementwise.compare("greater_equal", x, y),
     "__eq__": lambda x, y: elementwise.compare("equal", x, y),
     "__ne__": lambda x, y: elementwise.compare("not_equal", x, y),
+    "__and__": lambda x, y: elementwise.compare("bitwise_and", x, y),
+    "__or__": lambda x, y: elementwise.compare("bitwise_or", x, y),
+    "__xor__": lambda x, y: elementwise.compare("bitwise_xor", x, y),
+    "__invert__": lambda x: Tensor(~x.data),
     "__getitem__": getitem,
     "T": property(lambda x: permute(x, tuple(range(x.ndim))[::-1])),
     "__abs__": abs,

@@ -8,7 +8,8 @@ parameter. Here its whole step is one text, which is C++ and Python at once:
 CuPy compiles it into one kernel. For NumPy it becomes a list of calls, which :class:`Formula` goes
 through for one slice of the arrays after another, so short that whatever is read again is still in
 the processor's cache. In a text, a name stands for an entry, an output may be read as well as
-written, and T is the arrays' type: T(x > 0) is 1 or 0.
+written, and T is the arrays' type: T(x > 0) is 1 or 0, and masked(x > 0, g) is g or 0, also where
+g is infinite or NaN, of which a product with 0 would make NaN.
 """
 
 from __future__ import annotations
@@ -38,8 +39,12 @@ FUNCTIONS = {
 PREAMBLE = """
 #define max(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
 #define min(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
+#define masked(condition, a) ((condition) ? (a) : T(0))
 """
-UFUNCS = {u: getattr(numpy, u) for u in [*OPERATORS.values(), *FUNCTIONS.values(), "greater"]}
+UFUNCS = {
+    name: getattr(numpy, name)
+    for name in [*OPERATORS.values(), *FUNCTIONS.values(), "greater", "bitwise_and"]
+}
 
 
 def calls(text: str) -> list[str]:
@@ -61,6 +66,17 @@ def calls(text: str) -> list[str]:
                 return ast.unparse(number)
             case ast.Call(func=ast.Name(id="T"), args=[ast.Compare(left=x, ops=[ast.Gt()])]):
                 found.append(f"{into}[...] = greater({ast.unparse(x)}, 0)")
+                return into
+            case ast.Call(func=ast.Name(id="masked"), args=[ast.Compare(left=x), ast.Name(id=g)]):
+                # By the bits, which are all 0 or all 1: a tenth of the time of numpy.where.
+                found.extend(
+                    [
+                        f"bits = {into}.view(f'i{{{into}.itemsize}}')",
+                        f"bits[...] = greater({ast.unparse(x)}, 0)",
+                        "negative(bits, out=bits)",
+                        f"bitwise_and({g}.view(bits.dtype), bits, out=bits)",
+                    ]
+                )
                 return into
             case ast.Call(func=ast.Name(id=function)):
                 ufunc, parts = FUNCTIONS[function], node.args
@@ -203,4 +219,4 @@ move = Formula("move", "x, rest, momentum", "mean", "mean *= rest; mean += x * m
 sigmoid = Formula("sigmoid", "x", "z", "z = exp(min(x, T(0))) / (exp(-abs(x)) + 1)")
 softplus = Formula("softplus", "x", "z", "z = max(x, T(0)) + log1p(exp(-abs(x)))")
 gate = Formula("gate", "g, x, slope, rest", "z", "z = T(x > 0) * rest + slope; z *= g")
-gate_relu = Formula("gate_relu", "g, x", "z", "z = g * T(x > 0)")
+gate_relu = Formula("gate_relu", "g, x", "z", "z = masked(x > 0, g)")

@@ -17,18 +17,14 @@ from typing import Any
 import numpy
 
 from minigan import backend
-from minigan.autograd import Tensor, grad, recording
+from minigan.autograd import Tensor, grad, recording, several
 
 
 class GradcheckError(AssertionError):
     """A derivative disagrees with finite differences; the message names the worst entry."""
 
 
-def _tuple(values: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
-    return (values,) if isinstance(values, Tensor) else tuple(values)
-
-
-def _project(outputs: tuple[Tensor, ...], cotangents: list[numpy.ndarray]) -> float:
+def _project(outputs: Sequence[Tensor], cotangents: list[numpy.ndarray]) -> float:
     total = 0.0
     for output, v in zip(outputs, cotangents, strict=True):
         total += float((output.numpy() * v).sum())
@@ -57,7 +53,7 @@ def gradcheck(
     >>> from minigan import tensor
     >>> gradcheck(lambda x: x * x, tensor([1.0, 2.0], requires_grad=True, dtype="float64"))
     """
-    inputs = _tuple(inputs)
+    inputs = several("gradcheck", inputs)
     checked = [(i, x) for i, x in enumerate(inputs) if x.requires_grad]
     if not checked:
         raise ValueError("gradcheck: no input requires gradients")
@@ -65,10 +61,10 @@ def gradcheck(
         if x.dtype != "float64":
             raise TypeError(f"gradcheck: input {i} is {x.dtype}; finite differences need float64")
 
-    outputs = _tuple(fn(*inputs))
+    outputs = several("gradcheck", fn(*inputs))
     rng = backend.generator(seed)
     cotangents = [rng.standard_normal(y.shape) for y in outputs]
-    if _project(_tuple(fn(*inputs)), cotangents) != _project(outputs, cotangents):
+    if _project(several("gradcheck", fn(*inputs)), cotangents) != _project(outputs, cotangents):
         raise GradcheckError("gradcheck: fn gives another result when called again, or NaN")
     live = [(y, v) for y, v in zip(outputs, cotangents, strict=True) if y.requires_grad]
     analytic = grad(
@@ -89,7 +85,7 @@ def gradcheck(
                     Tensor(backend.asarray(moved)) if j == i else y.detach()
                     for j, y in enumerate(inputs)
                 ]
-                sides.append(_project(_tuple(fn(*probe)), cotangents))
+                sides.append(_project(several("gradcheck", fn(*probe)), cotangents))
             numeric = (sides[0] - sides[1]) / (2 * eps)
             error = abs(float(g_host[entry]) - numeric)
             excess = error / (atol + rtol * abs(numeric))
@@ -119,8 +115,8 @@ def gradgradcheck(
     Takes the same arguments and raises the same errors. The entries named count the inputs first
     and then the incoming gradients v, one per output.
     """
-    inputs = _tuple(inputs)
-    outputs = _tuple(fn(*inputs))
+    inputs = several("gradcheck", inputs)
+    outputs = several("gradcheck", fn(*inputs))
     rng = backend.generator(seed + 1)
     incoming = [
         Tensor(backend.asarray(rng.standard_normal(y.shape)), requires_grad=True) for y in outputs
@@ -134,7 +130,7 @@ def gradgradcheck(
         for i in wanted:  # finite differences move plain tensors; the inner grad needs leaves
             if not xs[i].requires_grad:
                 xs[i] = xs[i].detach().requires_grad_()
-        ys = _tuple(fn(*xs))
+        ys = several("gradcheck", fn(*xs))
         live = [
             (y, v) for y, v in zip(ys, arguments[len(inputs) :], strict=True) if y.requires_grad
         ]

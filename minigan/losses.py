@@ -10,7 +10,7 @@ Goodfellow 2014: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014.
 from __future__ import annotations
 
 from minigan.autograd import Tensor
-from minigan.functional import mean, softplus
+from minigan.functional import mean, neg, softplus
 
 
 class Objective:
@@ -51,7 +51,7 @@ class Minimax(Objective):
         """
         if not 0.0 < real_target <= 1.0:
             raise ValueError(f"discriminator: real_target must lie in (0, 1], got {real_target}")
-        loss = mean(softplus(-real_logits)) + mean(softplus(fake_logits))
+        loss = mean(softplus(neg(real_logits))) + mean(softplus(fake_logits))
         return loss if real_target == 1.0 else loss + mean(real_logits) * (1.0 - real_target)
 
     def generator(self, fake_logits: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class NonSaturating(Minimax):
 
         The slope tends to −1 as s → −∞: strongest where D rejects the samples.
         """
-        return mean(softplus(-fake_logits))
+        return mean(softplus(neg(fake_logits)))
 
 
 minimax = Minimax()

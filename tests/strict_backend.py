@@ -289,7 +289,9 @@ class ElementwiseKernel:
                 values[name] = values[name].view()
                 values[name].flags.writeable = False
         functions = {name: getattr(numpy, ufunc) for name, ufunc in FUNCTIONS.items()}
-        exec(self.code, {**functions, "T": arrays[0].dtype.type}, values)
+        kind = arrays[0].dtype.type
+        functions["masked"] = lambda condition, a: numpy.where(condition, a, kind(0))
+        exec(self.code, {**functions, "T": kind}, values)
         for name, target in targets.items():
             if values[name] is not target:
                 if values[name].dtype != target.dtype:

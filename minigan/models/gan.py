@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy
 
 from minigan import backend
-from minigan.autograd import Tensor, no_grad
+from minigan.autograd import Tensor, as_tensor, no_grad
 from minigan.nn import LeakyReLU, Module, ReLU, Sequential, Sigmoid, Tanh
 from minigan.optim import Adam, Optimizer
 
@@ -92,11 +92,13 @@ class GAN:
 
     def generate(self, z: Tensor) -> numpy.ndarray:
         """The pictures of given latents, uint8 (n, 28, 28), drawn in evaluation mode."""
+        z = as_tensor(z)
         with evaluating(self.generator), no_grad():
             parts = [
-                to_pixels(self.generator(z[i : i + 500]).numpy()) for i in range(0, z.shape[0], 500)
+                to_pixels(self.generator(z[i : i + 500]).numpy())
+                for i in range(0, max(1, len(z)), 500)
             ]
-        return numpy.concatenate(parts).reshape(z.shape[0], 28, 28)
+        return numpy.concatenate(parts).reshape(len(z), 28, 28)
 
     def sample(self, n: int, seed: int | None = None) -> numpy.ndarray:
         """n pictures, uint8 (n, 28, 28), drawn in evaluation mode.

@@ -11,7 +11,7 @@ import numpy
 
 from minigan import backend
 from minigan import functional as F
-from minigan.autograd import Tensor
+from minigan.autograd import Tensor, as_tensor
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter
 from minigan.ops.conv import Pair, Size, pair
@@ -161,10 +161,11 @@ class BatchNorm1d(Module):
         self.running_mean = Tensor(backend.xp.zeros(self.weight.shape, "float32"))
         self.running_var = Tensor(backend.xp.ones(self.weight.shape, "float32"))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Any) -> Tensor:
         return self._activated(1.0, x)
 
-    def _activated(self, slope: float, x: Tensor) -> Tensor:
+    def _activated(self, slope: float, x: Any) -> Tensor:
+        x = as_tensor(x)
         if x.ndim != self.ndim:
             raise ValueError(f"{type(self).__name__}: expected {self.ndim} axes, got x {x.shape}")
         state = (self.weight, self.bias, self.running_mean, self.running_var)
@@ -270,7 +271,8 @@ class AvgPool2d(_Pooling):
 class Flatten(Module):
     """(N, ...) → (N, everything else)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Any) -> Tensor:
+        x = as_tensor(x)
         return F.reshape(x, x.shape[0], math.prod(x.shape[1:]))
 
 
@@ -280,7 +282,8 @@ class Unflatten(Module):
     def __init__(self, dim: int, unflattened_size: tuple[int, ...]):
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Any) -> Tensor:
+        x = as_tensor(x)
         if not -x.ndim <= self.dim < x.ndim:
             raise ValueError(f"Unflatten: axis {self.dim} does not exist in x {x.shape}")
         dim = self.dim % x.ndim

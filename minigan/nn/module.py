@@ -155,7 +155,7 @@ class Module:
             if value.dtype.kind == "f":
                 requires_grad = value.requires_grad
                 value.requires_grad_(False)
-                value.data, value.grad = value.data.astype(dtype), None
+                value._data, value.grad = value.data.astype(dtype), None
                 value.requires_grad_(requires_grad)
         return self
 

@@ -28,7 +28,7 @@ import numpy
 from minigan import backend
 from minigan.autograd import Operand, Tensor, as_tensor, record
 from minigan.backend import Array
-from minigan.ops.linalg import check_dtypes, described
+from minigan.ops.linalg import check_dtypes, described, operands
 from minigan.ops.reduce import sum
 from minigan.ops.shape import getitem, reshape, rows
 
@@ -141,7 +141,7 @@ def _out_size(size: Any, kernel: Any, stride: Pair, padding: Pair) -> Pair:
 
 
 def conv2d(
-    x: Operand, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Size = 0
+    x: Operand, weight: Operand, bias: Operand | None = None, stride: Size = 1, padding: Size = 0
 ) -> Tensor:
     """y[n, o, i, j] = b[o] + Σ w[o, c, u, v] · x[n, c, s·i + u − p, s·j + v − p], over c, u, v.
 
@@ -151,7 +151,7 @@ def conv2d(
 
     x̄ = conv_transpose2d(ḡ, w), w̄ = conv2d_weight(x, ḡ), b̄ = Σ ḡ over n, i, j.
     """
-    x = as_tensor(x)
+    x, weight, bias = operands(x, weight, bias)
     s, p = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
     _check("conv2d", x, weight, bias, x_axis=1, bias_axis=0)
     kernel = weight.shape[2:]
@@ -169,8 +169,8 @@ def conv2d(
 
 def conv_transpose2d(
     x: Operand,
-    weight: Tensor,
-    bias: Tensor | None = None,
+    weight: Operand,
+    bias: Operand | None = None,
     stride: Size = 1,
     padding: Size = 0,
     output_padding: Size = 0,
@@ -185,7 +185,7 @@ def conv_transpose2d(
     x̄ = conv2d(ḡ, w), w̄ = conv2d_weight(ḡ, x), b̄ = Σ ḡ over n, i, j.
     """
     op = "conv_transpose2d"
-    x = as_tensor(x)
+    x, weight, bias = operands(x, weight, bias)
     s, p = pair(op, "stride", stride, 1), pair(op, "padding", padding, 0)
     rest = pair(op, "output_padding", output_padding, 0)
     _check(op, x, weight, bias, x_axis=0, bias_axis=1)

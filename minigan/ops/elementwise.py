@@ -7,6 +7,7 @@ TypeError; Python numbers take the dtype of the tensor they meet.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy
@@ -36,12 +37,12 @@ def _pair(op: str, x: Operand, y: Operand) -> tuple[Operand, Operand]:
         x, y = _meet(x, y)
     if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
         return x, y
-    if x.data.dtype != y.data.dtype:
+    if x._data.dtype != y._data.dtype:
         raise TypeError(
             f"{op}: operands of two dtypes, {x.dtype} {x.shape} and {y.dtype} {y.shape}; "
             "convert one with .to(dtype)"
         )
-    if x.data.shape != y.data.shape:
+    if x._data.shape != y._data.shape:
         try:
             shape = numpy.broadcast_shapes(x.shape, y.shape)
         except ValueError:
@@ -70,7 +71,7 @@ def _meet(x: Operand, other: Operand) -> tuple[Tensor, Operand]:
 
 def _raw(x: Operand) -> Any:
     """The operand as the array library takes it."""
-    return x.data if isinstance(x, Tensor) else x
+    return x._data if isinstance(x, Tensor) else x
 
 
 def _float(op: str, x: Operand) -> Tensor:
@@ -114,6 +115,8 @@ def div(x: Operand, y: Operand) -> Tensor:
 def neg(x: Operand) -> Tensor:
     """z = −x.  x̄ = −ḡ."""
     x = as_tensor(x)
+    if x.data.dtype.kind == "b":
+        raise TypeError("neg: a boolean tensor has no negative; ~x exchanges True and False")
     return record(backend.xp.negative(x.data), (x, lambda g: -g))
 
 
@@ -127,7 +130,7 @@ def pow(x: Operand, exponent: float) -> Tensor:
         x = to(x, "float32")
     value = x.data * x.data if exponent == 2 else x.data**exponent
     if exponent == 0:
-        return record(value, (x, lambda g: g * 0.0))
+        return record(value, (x, lambda g: Tensor(backend.xp.zeros(g.shape, g.dtype))))
     return record(value, (x, lambda g: g * (x ** (exponent - 1) * exponent)))
 
 
@@ -150,9 +153,9 @@ def sqrt(x: Operand) -> Tensor:
 
 
 def abs(x: Operand) -> Tensor:
-    """z = |x|.  x̄ = ḡ·sign x, with sign 0 = 0."""
+    """z = |x|.  x̄ = ḡ where x > 0, −ḡ where x < 0, and 0 at x = 0."""
     x = as_tensor(x)
-    return record(backend.xp.abs(x.data), (x, lambda g: g * Tensor(backend.xp.sign(x.data))))
+    return record(backend.xp.abs(x.data), (x, lambda g: gate(g, x, 0.0) - gate(g, -x, 0.0)))
 
 
 def tanh(x: Operand) -> Tensor:
@@ -188,7 +191,10 @@ def relu(x: Operand) -> Tensor:
 
 
 def gate(g: Tensor, x: Tensor, slope: float) -> Tensor:
-    """g where x > 0, else slope·g: linear in g and its own adjoint."""
+    """g where x > 0, else slope·g: linear in g and its own adjoint.
+
+    With a slope of 0, what is not passed on is 0, also where g is infinite or NaN.
+    """
     if slope:
         value = fused.gate(g.data, x.data, slope, 1.0 - slope)
     else:
@@ -235,12 +241,12 @@ def _where_larger(g: Tensor, x: Operand, y: Operand) -> Tensor:
     return where(Tensor(a > b), g, where(Tensor(a == b), g * 0.5, 0.0))
 
 
-def clip(x: Operand, low: float, high: float) -> Tensor:
-    """z = min(max(x, low), high).  x̄ = ḡ where low ≤ x ≤ high, else 0."""
+def clip(x: Operand, low: float | None, high: float | None) -> Tensor:
+    """z = min(max(x, low), high); None is no bound.  x̄ = ḡ where low ≤ x ≤ high, else 0."""
     x = _float("clip", x)
+    low, high = -math.inf if low is None else float(low), math.inf if high is None else float(high)
     if not low <= high:
-        raise ValueError(f"clip: low {low} is above high {high}")
-    low, high = float(low), float(high)
+        raise ValueError(f"clip: low {low:g} is above high {high:g}")
     return record(
         backend.xp.clip(x.data, low, high),
         (x, lambda g: where(Tensor((x.data >= low) & (x.data <= high)), g, 0.0)),
@@ -267,6 +273,11 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
 
 
 def compare(ufunc: str, x: Operand, y: Operand) -> Tensor:
-    """A boolean Tensor without gradient; ``ufunc`` is NumPy's name of the comparison."""
+    """A Tensor without gradient; ``ufunc`` is NumPy's name of a comparison or a bitwise operation.
+
+    With what is no number, array or list, Python's own answer: ``x == None`` is False.
+    """
+    if not (isinstance(y, (Tensor, list, tuple, *NUMBERS)) or hasattr(y, "dtype")):
+        return NotImplemented  # type: ignore[no-any-return]
     x, y = _pair(ufunc, x, y)
     return record(getattr(backend.xp, ufunc)(_raw(x), _raw(y)))

@@ -43,6 +43,13 @@ def matmul(x: Operand, y: Operand) -> Tensor:
     )
 
 
+def operands(
+    x: Operand, weight: Operand, bias: Operand | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """What a layer is applied to and its parameters, as Tensors."""
+    return as_tensor(x), as_tensor(weight), None if bias is None else as_tensor(bias)
+
+
 def described(x: Tensor, weight: Tensor, bias: Tensor | None) -> str:
     """The shapes of a layer's operands, for its error messages."""
     return f"(x {x.shape}, weight {weight.shape}{'' if bias is None else f', bias {bias.shape}'})"
@@ -58,14 +65,14 @@ def check_dtypes(op: str, x: Tensor, weight: Tensor, bias: Tensor | None) -> Non
             )
 
 
-def linear(x: Operand, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(x: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
     """Y = X Wᵀ + b, the dense (fully connected) layer.
 
     X (..., in), W (out, in), b (out,) → Y (..., out).
 
     X̄ = Ḡ W, W̄ = Ḡᵀ X, b̄ = Σ ḡ over all but the last axis.
     """
-    x = as_tensor(x)
+    x, weight, bias = operands(x, weight, bias)
     given = described(x, weight, bias)
     if weight.ndim != 2 or x.ndim < 1:
         raise ValueError(f"linear: expected x (..., in) and weight (out, in), got {given}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from minigan import backend
 from minigan.autograd import Operand, Tensor, as_tensor, record
-from minigan.ops.elementwise import _float
+from minigan.ops.elementwise import _float, gate
 from minigan.ops.shape import broadcast_to, reshape
 
 __all__ = ["log_softmax", "logsumexp", "max", "mean", "softmax", "sum", "var"]
@@ -80,18 +80,19 @@ def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     axes = _axes("max", x, axis)
     _count("max", x, axes)
     top = x.data.max(axis=axes, keepdims=True)
-    shape, kept = x.shape, top.shape
+    kept = top.shape
     value = top if keepdims else top.squeeze(axis=axes)
     return record(
         value,
-        (x, lambda g, z: broadcast_to(reshape(g, kept), shape) * _share(x, reshape(z, kept), axes)),
+        (x, lambda g, z: _shared(reshape(g, kept), x, reshape(z, kept), axes)),
     )
 
 
-def _share(x: Tensor, top: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """1/n for each of the n entries that equal the largest one, else 0."""
-    hit = (x.data == top.data).astype(x.dtype)
-    return Tensor(hit / hit.sum(axis=axes, keepdims=True))
+def _shared(g: Tensor, x: Tensor, top: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """ḡ/n for each of the n entries that equal the largest one, 0 for the others."""
+    hit = Tensor((x.data == top.data).astype(x.dtype))
+    count = Tensor(hit.data.sum(axis=axes, keepdims=True))
+    return gate(broadcast_to(g / count, x.shape), hit, 0.0)
 
 
 def logsumexp(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:

@@ -25,9 +25,11 @@ __all__ = [
 def to(x: Operand, dtype: Any) -> Tensor:
     """The entries in another dtype.  x̄ = ḡ in the old dtype."""
     x = as_tensor(x)
-    old = x.dtype
+    old, dtype = x.dtype, numpy.dtype(dtype)
     if old == dtype:
         return x
+    if dtype.kind not in "fiub":
+        raise TypeError(f"to: expected a dtype of numbers, got {dtype}")
     value = x.data.astype(dtype)
     if value.dtype.kind != "f":
         return record(value)
@@ -194,7 +196,9 @@ def _arrays(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(_arrays(i) for i in index)
     if isinstance(index, (Tensor, list, numpy.ndarray)):
-        return backend.xp.array(index.data if isinstance(index, Tensor) else index)
+        array = backend.xp.array(index.data if isinstance(index, Tensor) else index)
+        # An empty list has no numbers to tell by that they are integers.
+        return array.astype("int64") if isinstance(index, list) and not array.size else array
     return index
 
 
