@@ -11,7 +11,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from minigan import backend
+from minigan import backend, fused
 from minigan.autograd import Operand, Tensor, as_tensor, record
 from minigan.ops.elementwise import _float, gate
 from minigan.ops.shape import broadcast_to, reshape
@@ -53,11 +53,7 @@ def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     x = as_tensor(x)
     axes = _axes("sum", x, axis)
     shape, kept = x.shape, _kept(x.shape, axes)
-    if axes == (0,) and x.ndim == 2 and x.dtype.kind == "f":  # five times as fast, as a product
-        value = backend.xp.ones(shape[0], x.dtype) @ x.data
-        value = value.reshape(kept) if keepdims else value
-    else:
-        value = x.data.sum(axis=axes, keepdims=keepdims)
+    value = fused.total(x.data, axes, keepdims)
     return record(value, (x, lambda g: broadcast_to(reshape(g, kept), shape)))
 
 
@@ -104,7 +100,8 @@ def logsumexp(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     axes = _axes("logsumexp", x, axis)
     _count("logsumexp", x, axes)
     top = x.data.max(axis=axes, keepdims=True)
-    value = backend.xp.log(backend.xp.exp(x.data - top).sum(axis=axes, keepdims=True)) + top
+    value = backend.xp.exp(x.data - top)
+    value = backend.xp.log(fused.total(value, axes, keepdims=True)) + top
     kept = value.shape
     if not keepdims:
         value = value.squeeze(axis=axes)
@@ -122,5 +119,5 @@ def softmax(x: Operand, axis: Axis = -1) -> Tensor:
     x = _float("softmax", x)
     axes: Any = _axes("softmax", x, axis)
     e = backend.xp.exp(x.data - x.data.max(axis=axes, keepdims=True))
-    value = e / e.sum(axis=axes, keepdims=True)
+    value = e / fused.total(e, axes, keepdims=True)
     return record(value, (x, lambda g, z: z * (g - sum(g * z, axes, keepdims=True))))

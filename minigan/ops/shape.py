@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy
 
-from minigan import backend
+from minigan import backend, fused
 from minigan.autograd import VJP, Operand, Tensor, as_tensor, record
 
 __all__ = [
@@ -59,7 +59,7 @@ def sum_to(x: Operand, shape: Sequence[int]) -> Tensor:
     axes = tuple(range(lead)) + tuple(
         lead + i for i, n in enumerate(new) if n == 1 and old[lead + i] != 1
     )
-    value = x.data.sum(axis=axes, keepdims=True).reshape(new)
+    value = fused.total(x.data, axes, keepdims=True).reshape(new)
     return record(value, (x, lambda g: broadcast_to(g, old)))
 
 
