@@ -157,6 +157,8 @@ def batch_norm_activated(
     ``slope`` lies in [0, 1]: 0 is a ReLU, 1 no activation.
     """
     x, weight, bias = _float("batch_norm", x), as_tensor(weight), as_tensor(bias)
+    if x.dtype == "float16":  # ends at 65,504
+        raise TypeError('batch_norm: squares overflow float16; use .to("float32") on x and layer')
     for running in (running_mean, running_var):
         if not (running is None or isinstance(running, Tensor)):
             raise TypeError(
@@ -202,14 +204,20 @@ def batch_norm_activated(
 
 
 def binary_cross_entropy_with_logits(logits: Operand, targets: Operand) -> Tensor:
-    """mean of −t·log σ(s) − (1 − t)·log(1 − σ(s)) = softplus(s) − t·s, for targets t in [0, 1]."""
-    logits = as_tensor(logits)
-    targets = as_tensor(targets)
-    if logits.shape != targets.shape:
-        raise ValueError(
-            f"binary_cross_entropy_with_logits: logits {logits.shape}, targets {targets.shape}"
-        )
-    return mean(softplus(logits) - targets * logits)
+    """mean of −t·log σ(s) − (1 − t)·log(1 − σ(s)) = softplus(s) − t·s, for targets t in [0, 1].
+
+    For the digits that the difference would lose, it is log(1 + e^−|s|) + t·max(−s, 0) +
+    (1 − t)·max(s, 0), none of them negative.  s̄ = ḡ·((1 − t)·σ(s) − t·σ(−s)), t̄ = −ḡ·s.
+    """
+    op = "binary_cross_entropy_with_logits"
+    s, t = _float(op, logits), as_tensor(targets)
+    if s.shape != t.shape:
+        raise ValueError(f"{op}: logits {s.shape}, targets {t.shape}")
+    if s.dtype != t.dtype:
+        raise TypeError(f"{op}: logits are {s.dtype}, targets {t.dtype}; convert with .to(dtype)")
+    value = fused.binary_cross_entropy(s.data, t.data)
+    edge = s, lambda g: g * ((1.0 - t) * sigmoid(s) - t * sigmoid(-s))
+    return mean(record(value, edge, (t, lambda g: -g * s)))
 
 
 def cross_entropy(logits: Operand, labels: Any) -> Tensor:

@@ -120,6 +120,7 @@ class Formula:
         arguments = ", ".join([*self.inputs, *self.outputs, *self._scratch])
         exec(f"def in_numpy({arguments}):\n    {body}", UFUNCS, vars(self))
 
+    @numpy.errstate(under="ignore")  # exp(−|x|) and g·g are meant to vanish
     def __call__(self, *inputs: Any, out: tuple[Array, ...] = ()) -> Any:
         """The outputs: ``out``, overwritten, or new arrays like the first input.
 
@@ -259,5 +260,11 @@ move = Formula("move", "x, rest, momentum", "mean", "mean *= rest; mean += x * m
 
 sigmoid = Formula("sigmoid", "x", "z", "z = exp(min(x, T(0))) / (exp(-abs(x)) + 1)")
 softplus = Formula("softplus", "x", "z", "z = max(x, T(0)) + log1p(exp(-abs(x)))")
+binary_cross_entropy = Formula(
+    "binary_cross_entropy",
+    "x, t",
+    "z",
+    "z = log1p(exp(-abs(x))) + t * max(-x, T(0)) + (1 - t) * max(x, T(0))",
+)
 gate = Formula("gate", "g, x, slope, rest", "z", "z = T(x > 0) * rest + slope; z *= g")
 gate_relu = Formula("gate_relu", "g, x", "z", "z = masked(x > 0, g)")

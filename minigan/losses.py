@@ -44,15 +44,17 @@ class Minimax(Objective):
             real_logits, fake_logits: D's logits of a batch of data and of a batch of samples.
             real_target: what D should answer on data. Below 1 it is one-sided label smoothing
                 (Salimans et al. 2016, section 3.4): −α log σ(s) − (1 − α) log(1 − σ(s)), which is
-                softplus(−s) + (1 − α)·s. Samples keep the target 0.
+                α·softplus(−s) + (1 − α)·softplus(s). Samples keep the target 0.
 
         Returns:
             A scalar Tensor.
         """
         if not 0.0 < real_target <= 1.0:
             raise ValueError(f"discriminator: real_target must lie in (0, 1], got {real_target}")
-        loss = mean(softplus(neg(real_logits))) + mean(softplus(fake_logits))
-        return loss if real_target == 1.0 else loss + mean(real_logits) * (1.0 - real_target)
+        real = mean(softplus(neg(real_logits)))
+        if real_target != 1.0:
+            real = real * real_target + mean(softplus(real_logits)) * (1.0 - real_target)
+        return real + mean(softplus(fake_logits))
 
     def generator(self, fake_logits: Tensor) -> Tensor:
         """L_G = E[log(1 − D(G(z)))] = −E[softplus(s)], slope −σ(s) (Goodfellow 2014, eq. 1).

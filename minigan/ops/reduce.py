@@ -6,19 +6,42 @@ broadcast, followed by whatever weight each entry had.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
+import numpy
 
 from minigan import backend, fused
 from minigan.autograd import Operand, Tensor, as_tensor, record
+from minigan.backend import Array
 from minigan.ops.elementwise import _float, gate
-from minigan.ops.shape import broadcast_to, reshape
+from minigan.ops.shape import broadcast_to, reshape, to
 
 __all__ = ["log_softmax", "logsumexp", "max", "mean", "softmax", "sum", "var"]
 
 Axis = int | Sequence[int] | None
+Reduction = TypeVar("Reduction", bound=Callable[..., Tensor])
+
+
+def _on_the_way(reduction: Reduction) -> Reduction:
+    """z is asked for, and what is too small or too large on the way to it is no mistake.
+
+    What underflows is 0, whatever ``numpy.errstate`` says. float16, whose numbers end at 65,504,
+    is reduced in float32.
+    """
+
+    @functools.wraps(reduction)
+    @numpy.errstate(under="ignore")
+    def apply(x: Operand, *args: Any, **kwargs: Any) -> Tensor:
+        x = as_tensor(x)
+        if x.data.dtype != "float16":
+            return reduction(x, *args, **kwargs)
+        return to(reduction(to(x, "float32"), *args, **kwargs), "float16")
+
+    return cast(Reduction, apply)
 
 
 def _axes(op: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
@@ -57,12 +80,14 @@ def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return record(value, (x, lambda g: broadcast_to(reshape(g, kept), shape)))
 
 
+@_on_the_way
 def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """z = (1/m) Σ x over the m entries of ``axis``."""
     x = _float("mean", x)
     return sum(x, axis, keepdims) / _count("mean", x, _axes("mean", x, axis))
 
 
+@_on_the_way
 def var(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """z = (1/m) Σ (x − mean x)²: the population variance, the one that batch norm uses."""
     x = _float("var", x)
@@ -91,33 +116,48 @@ def _shared(g: Tensor, x: Tensor, top: Tensor, axes: tuple[int, ...]) -> Tensor:
     return gate(broadcast_to(g / count, x.shape), hit, 0.0)
 
 
+@_on_the_way
 def logsumexp(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """z = log Σ eˣ = t + log Σ eˣ⁻ᵗ with t = max x, so that no exponent is positive.
 
-    x̄ = ḡ · softmax(x), for which see :func:`softmax`.
+    The largest finite number stands for an infinite t.  x̄ = ḡ · softmax(x).
     """
     x = _float("logsumexp", x)
     axes = _axes("logsumexp", x, axis)
     _count("logsumexp", x, axes)
-    top = x.data.max(axis=axes, keepdims=True)
-    value = backend.xp.exp(x.data - top)
-    value = backend.xp.log(fused.total(value, axes, keepdims=True)) + top
+    xp, large = backend.xp, float(numpy.finfo(x.dtype).max)
+    top = x.data.max(axis=axes, keepdims=True).clip(-large, large)
+    with numpy.errstate(over="ignore", divide="ignore"):  # x far below t; log 0 = −∞
+        value = xp.log(fused.total(xp.exp(x.data - top), axes, keepdims=True)) + top
     kept = value.shape
     if not keepdims:
         value = value.squeeze(axis=axes)
-    return record(value, (x, lambda g: reshape(g, kept) * softmax(x, axes)))
+    return record(value, (x, lambda g: reshape(g, kept) * _softmax(x, axes, top)))
 
 
+@_on_the_way
 def log_softmax(x: Operand, axis: Axis = -1) -> Tensor:
-    """z = x − log Σ eˣ along ``axis``."""
+    """z = x − log Σ eˣ along ``axis``.  x̄ = ḡ − softmax(x)·Σ ḡ."""
     x = _float("log_softmax", x)
-    return x - logsumexp(x, axis, keepdims=True)
+    axes: Any = _axes("log_softmax", x, axis)
+    _count("log_softmax", x, axes)
+    value = x.data - x.data.max(axis=axes, keepdims=True)
+    value -= backend.xp.log(fused.total(backend.xp.exp(value), axes, keepdims=True))
+    return record(value, (x, lambda g: g - softmax(x, axes) * sum(g, axes, keepdims=True)))
 
 
+@_on_the_way
 def softmax(x: Operand, axis: Axis = -1) -> Tensor:
     """z = eˣ / Σ eˣ along ``axis``.  x̄ = z·(ḡ − Σ ḡ·z)."""
     x = _float("softmax", x)
     axes: Any = _axes("softmax", x, axis)
-    e = backend.xp.exp(x.data - x.data.max(axis=axes, keepdims=True))
-    value = e / fused.total(e, axes, keepdims=True)
+    _count("softmax", x, axes)
+    return _softmax(x, axes, x.data.max(axis=axes, keepdims=True))
+
+
+def _softmax(x: Tensor, axes: tuple[int, ...], top: Array) -> Tensor:
+    """softmax(x), computed from x − ``top``."""
+    with numpy.errstate(under="ignore", over="ignore"):  # x below the top, and far below it
+        e = backend.xp.exp(x.data - top)
+        value = e / fused.total(e, axes, keepdims=True)
     return record(value, (x, lambda g, z: z * (g - sum(g * z, axes, keepdims=True))))

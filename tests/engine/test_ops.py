@@ -806,6 +806,8 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: x23()[:0].mean(axis=0), ValueError, "mean: there is nothing to reduce"),
     (lambda: x23()[:0].max(), ValueError, "max: there is nothing to reduce"),
     (lambda: F.logsumexp(x23()[:0], axis=0), ValueError, "logsumexp: there is nothing to reduce"),
+    (lambda: F.softmax(x23()[:0], axis=0), ValueError, "^softmax: there is nothing to reduce"),
+    (lambda: F.log_softmax(x23()[:0], 0), ValueError, "log_softmax: there is nothing to reduce"),
     (lambda: F.broadcast_to(x23(), (2, 2)), ValueError, "broadcast_to: .* does not broadcast to"),
     (lambda: x23().reshape(4, 2), ValueError, r"reshape: \(2, 3\) has 6 entries .* fit \(4, 2\)"),
     (lambda: x23().permute(0, 0), ValueError, "permute: .* is not an order of the 2 axes"),
