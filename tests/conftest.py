@@ -49,7 +49,10 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
     def watched(array: Any) -> numpy.ndarray:
         host = to_host(array)
-        fetched.update(f"{host.dtype} {host.shape}".encode() + host.tobytes())
+        compared = host.copy()
+        if host.dtype.kind == "f":  # the sign of a NaN depends on the processor and on alignment
+            compared[numpy.isnan(host)] = numpy.nan
+        fetched.update(f"{host.dtype} {host.shape}".encode() + compared.tobytes())
         return host
 
     monkeypatch.setattr(backend, "to_host", watched)
