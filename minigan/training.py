@@ -48,8 +48,6 @@ __all__ = [
 LOG_EVERY = 50
 #: Steps for each checkpoint, on average, where epochs are shorter: it costs as much as two steps.
 SAVE_EVERY = 200
-#: Later than any step.
-NEVER = numpy.iinfo("int64").max
 #: Pictures in the grid that is drawn from the same latents after every epoch.
 FIXED = 64
 
@@ -62,26 +60,34 @@ class FirstNotFinite:
     """For each tensor of a run, the first step at which it held NaN or an infinity.
 
     The device itself takes the note: a host that looked at every step would wait for it each time.
+    Steps need not have the same tensors: each set of names is a note of its own.
     """
 
     def __init__(self) -> None:
-        self.names: list[str] = []
-        self.first: Array = None  # int64, one entry per name
+        # By the names, float64 with an entry for each: a step, or ∞ for none. (In a browser and on
+        # old systems the default integer has 32 bits; a float64 is the same everywhere.)
+        self._first: dict[tuple[str, ...], Array] = {}
 
     def watch(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Look at tensors, the same ones at every step, in the order of cause and effect."""
-        xp = backend.xp
+        """Look at a step's tensors, which are in the order of cause and effect."""
+        xp, names = backend.xp, tuple(tensors)
         finite = xp.stack([xp.isfinite(t.data).all() for t in tensors.values()])
-        now = xp.where(finite, NEVER, step)
-        self.first = xp.minimum(self.first, now) if self.names else now
-        self.names = list(tensors)
+        if names not in self._first:
+            self._first[names] = xp.full(len(names), math.inf, "float64")
+        first = self._first[names]
+        self._first[names] = xp.where(finite, first, xp.minimum(first, step))
 
-    def check(self, first: list[float], step: int) -> None:
-        """Raise DivergedError if an entry of ``first``, fetched after ``step``, is no later."""
-        if (bad := int(min(first))) <= step:
-            name, *others = [n for n, at in zip(self.names, first, strict=True) if at == bad]
+    def notes(self) -> list[Array]:
+        """What :meth:`check` needs, still on the device: float64 arrays, to be joined into one."""
+        return list(self._first.values())
+
+    def check(self, first: list[float]) -> None:
+        """Raise DivergedError if the joined :meth:`notes` name a step."""
+        if (bad := min(first, default=math.inf)) < math.inf:
+            names = [name for names in self._first for name in names]
+            name, *others = [n for n, at in zip(names, first, strict=True) if at == bad]
             rest = f", nor are {others[0]} and {len(others) - 1} others" if others else ""
-            raise DivergedError(f"at step {bad}, {name} is not finite{rest}")
+            raise DivergedError(f"at step {bad:.0f}, {name} is not finite{rest}")
 
 
 # --- The two steps --------------------------------------------------------------------------------
@@ -232,7 +238,10 @@ class Trainer:
         return Tensor(backend.asarray(to_tanh_range(self.images[chosen])[:, None]))
 
     def step(self) -> dict[str, Tensor]:
-        """D's step, then G's with fresh latents, or both at once; 0-d Tensors, on the device."""
+        """D's step, then G's with fresh latents, or both at once; 0-d Tensors, on the device.
+
+        Their names are columns of history.csv, so they are the same at every step.
+        """
         model, z = self.model, self.model.latents
         players = (model.generator, model.discriminator, self.objective)
         done = self.steps_done
@@ -267,9 +276,9 @@ class Trainer:
         for player, optimizer in self.optimizers.items():
             values[f"{player[0]}_grad_norm"] = _norm(optimizer.params)
         row = backend.xp.stack([v.astype("float64") for v in values.values()])
-        first = self._finite.first.astype("float64")
-        numbers = backend.to_host(backend.xp.concatenate([row, first])).tolist()
-        self._finite.check(numbers[len(values) :], self.steps_done)
+        joined = backend.xp.concatenate([row, *self._finite.notes()])
+        numbers = backend.to_host(joined).tolist()
+        self._finite.check(numbers[len(values) :])
         epoch = self.steps_done / self.steps_per_epoch
         return {
             "step": self.steps_done,

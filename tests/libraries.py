@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -34,3 +35,30 @@ def compare(folder: Path, test: str, mine: str, digest: str) -> None:
     theirs = folder / f"{key}.{other}"
     if theirs.exists() and (text := theirs.read_text()):
         assert digest == text, f"{test}: other results on {mine} than on {other}"
+
+
+class _SmallIntegers:
+    """NumPy where the default integer has 32 bits, as in a browser and on old systems.
+
+    What becomes an int64 on its own, and not because an operand or ``dtype`` is one, is cut to 32
+    bits. (Only functions do it: the methods of arrays are NumPy's own.)
+    """
+
+    __name__ = "numpy"
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(numpy, name)
+        if not callable(value) or isinstance(value, type):
+            return value
+
+        def function(*args: Any, **kwargs: Any) -> Any:
+            result = value(*args, **kwargs)
+            asked = [getattr(a, "dtype", a) for a in (*args, *kwargs.values())]
+            if getattr(result, "dtype", None) == "int64" and "int64" not in map(str, asked):
+                return result.astype("int32")
+            return result
+
+        return function
+
+
+small_integers = _SmallIntegers()

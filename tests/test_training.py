@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from libraries import small_integers
 
 import minigan as mg
 from minigan import training
@@ -654,6 +656,49 @@ def test_a_trainer_that_diverged_can_go_back_to_a_good_state() -> None:
     rows = fit(one, PER_EPOCH)
     assert [row["step"] for row in rows] == [PER_EPOCH]
     assert all(np.isfinite(list(rows[0].values())))
+
+
+@pytest.mark.on_the_host("chooses an array library itself")
+def test_a_platform_of_small_integers_trains_to_the_same_bytes() -> None:
+    def trained() -> tuple[Any, Any]:
+        one = trainer()
+        return fit(one, PER_EPOCH + 1), everything(one)
+
+    expected = trained()
+    with mg.backend.using_backend(small_integers):
+        assert small_integers.where(np.ones(1) > 0, np.iinfo("int64").max, 1) == -1  # it is one
+        assert trained() == expected
+        with pytest.raises(DivergedError, match="at step 4, d_loss is not finite"):
+            fit(poisoned(4), PER_EPOCH)
+
+
+class Growing(Trainer):
+    """Looks at a tensor more in every other step, and at another one from the fifth step on."""
+
+    def _results(self, measured: dict[str, mg.Tensor]) -> dict[str, mg.Tensor]:
+        found = super()._results(measured)
+        if self.steps_done % 2 == 0:
+            found = {"penalty": self.at(2, 6), **found}
+        if self.steps_done >= 5:
+            found["a new layer"] = self.at(7)
+        return found
+
+    def at(self, *steps: int) -> mg.Tensor:
+        return mg.tensor(math.nan if self.steps_done in self.bad.intersection(steps) else 1.0)
+
+    bad = frozenset[int]()
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"), [({2, 7}, "step 2, penalty"), ({6}, "step 6, penalty"), ({7}, "step 7, a new")]
+)
+def test_steps_may_have_other_tensors(bad: set[int], told: str) -> None:
+    mg.manual_seed(0)
+    one = Growing(Small(), IMAGES[:16], non_saturating, batch_size=2)
+    fit(one, 8)
+    one.bad, one.steps_done = frozenset(bad), 0
+    with pytest.raises(DivergedError, match=f"^at {told}[a-z ]* is not finite$"):
+        fit(one, 8)
 
 
 # --- fit ------------------------------------------------------------------------------------------
