@@ -51,7 +51,7 @@ LOGS = ("history.csv", "timing.csv")
 #: The columns of the latter; those of the former stand in each checkpoint.
 CLOCK = ("step", "seconds", "rate")
 #: A whole row of a log, which begins with its step.
-ROW = re.compile(rb"^(\d+)(?:,[-+.e\d]+)+\n", re.MULTILINE)
+ROW = re.compile(rb"^(\d+)(?:,(?:[-+.e\d]+|nan|-?inf))+\n", re.MULTILINE)
 #: How the name of what is still being written begins and ends.
 PARTIAL = (".minigan.", ".partial")
 #: What reading a file of another shape than expected may run into.
@@ -346,17 +346,31 @@ class Run:
         return hashlib.sha256((self.path / f"{player}.safetensors").read_bytes()).hexdigest()
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
-        """Add one row to history.csv or timing.csv, with a heading in a new file."""
-        path = self.path / name
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, list(row), lineterminator="\n")
-        if not self.logs[name]:
-            writer.writeheader()
-        writer.writerow(row)
-        line = buffer.getvalue().encode()
+        """Add one row to history.csv or timing.csv, with a heading in a new file.
+
+        The columns are those of the heading, in its order. ValueError, and nothing is written, for
+        a row with other columns, for one that is not a step and numbers, and after a cut-off one.
+        """
+        path, log = self.path / name, self.logs[name]
+        heading = log.partition(b"\n")[0].decode(errors="replace")
+        columns = next(csv.reader([heading])) if log else list(row)
+        lacking, new = [c for c in columns if c not in row], [c for c in row if c not in columns]
+        if lacking or new:
+            raise ValueError(
+                f"{path}: every row has the columns of the heading, {heading}; this row lacks "
+                f"{', '.join(lacking) or 'none'} of them and adds {', '.join(new) or 'none'}"
+            )
+        if log and not log.endswith(b"\n"):
+            raise DamagedFileError(f"{path}: damaged (the last row is cut off)")
+        head, line = io.StringIO(), io.StringIO()
+        csv.writer(head, lineterminator="\n").writerow(columns)
+        csv.writer(line, lineterminator="\n").writerow(row[c] for c in columns)
+        if not ROW.fullmatch(line.getvalue().encode()):
+            raise ValueError(f"{path}: a row is a step and then numbers, got {dict(row)}")
+        added = (line.getvalue() if log else head.getvalue() + line.getvalue()).encode()
         with _naming(path), open(path, "ab") as file:
-            file.write(line)
-        self.logs[name] += line
+            file.write(added)
+        self.logs[name] += added
 
     def rows(self, name: str) -> list[dict[str, float]]:
         """The rows of history.csv or timing.csv as numbers."""

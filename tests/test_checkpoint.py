@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
@@ -636,10 +637,57 @@ def test_a_log_that_others_change_is_mended(damage: bytes | None, run: Run) -> N
     assert run.mend_logs() == []
 
 
+def test_a_rows_values_stand_under_their_names(run: Run) -> None:
+    run.append("history.csv", {"step": 50, "d_loss": 1.0, "g_loss": np.float32(2.5)})
+    run.append("history.csv", {"g_loss": math.nan, "step": np.int64(100), "d_loss": -math.inf})
+    for other in (run, Run.open(run.path)):  # whose heading is in memory, or on the disk
+        before = (run.path / "history.csv").read_bytes()
+        for row, told in (
+            ({"step": 150, "d_loss": 1.0, "r1": 3.0}, "lacks g_loss of them and adds r1$"),
+            ({"step": 150, "d_loss": 1.0}, "heading, step,d_loss,g_loss; .*lacks g_loss .*none$"),
+            ({"step": 150, "d_loss": 1.0, "g_loss": 2.0, "r1": 3.0}, "lacks none .* adds r1$"),
+        ):
+            with pytest.raises(ValueError, match=rf"history\.csv: .*{told}"):
+                other.append("history.csv", row)
+        assert (run.path / "history.csv").read_bytes() == before
+        other.append("history.csv", {"d_loss": 1.0, "g_loss": 0.5, "step": 200})
+    text = "step,d_loss,g_loss\n50,1.0,2.5\n100,-inf,nan\n" + 2 * "200,1.0,0.5\n"
+    assert (run.path / "history.csv").read_text() == text
+    run.restore_logs(text.encode(), 100)  # a NaN and an infinity are numbers as well
+    assert (run.path / "history.csv").read_text() == text.partition("200")[0]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"step": 1},
+        {"step": 1.0, "d_loss": 0.5},
+        {"d_loss": 0.5, "step": 1},
+        {"step": 1, "d_loss": None},
+        {"step": 1, "d_loss": True},
+        {"step": 1, "d_loss": "1,5"},
+        {"step": 1, "d_loss": np.ones(2)},
+    ],
+)
+def test_a_row_that_could_not_be_read_again(row: dict[str, Any], run: Run) -> None:
+    with pytest.raises(ValueError, match=r"history\.csv: a row is a step and then numbers, got"):
+        run.append("history.csv", row)
+    assert not (run.path / "history.csv").exists()
+
+
+@pytest.mark.parametrize("damage", ["step,d_loss\n50,0.5\n10", "step,d_loss", "50,0.5\n", "\xff\n"])
+def test_nothing_is_added_to_a_damaged_log(damage: str, run: Run) -> None:
+    path = run.path / "history.csv"
+    path.write_text(damage, encoding="latin-1")
+    with pytest.raises(ValueError, match=r"history\.csv"):
+        Run.open(run.path).append("history.csv", {"step": 100, "d_loss": 0.5})
+    assert path.read_text(encoding="latin-1") == damage
+
+
 def test_a_row_that_cannot_be_written_names_the_file(run: Run) -> None:
     (run.path / "history.csv").mkdir()
     with pytest.raises(OSError, match=r"history\.csv"):
-        run.append("history.csv", {"step": 1})
+        run.append("history.csv", {"step": 1, "d_loss": 0.5})
 
 
 def test_a_checkpoint_holds_the_history_so_far(run: Run) -> None:
