@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import math
+import os
+import sys
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +112,36 @@ def _read_png(path: Path) -> Image.Image:
     return image
 
 
+def _import_matplotlib() -> Any:
+    """matplotlib, also where MPLBACKEND names a backend that is not installed.
+
+    A notebook's kernel sets it for all that it starts, and an import fails if it cannot be met.
+    Nothing here draws on a screen, so nothing is lost; a backend that is there is kept for others.
+    """
+    named = os.environ.pop("MPLBACKEND", None)
+    try:
+        first = "matplotlib" not in sys.modules
+        import matplotlib
+    finally:
+        if named is not None:
+            os.environ["MPLBACKEND"] = named
+    if first and named:
+        with contextlib.suppress(ValueError):
+            matplotlib.rcParams["backend"] = named  # as the import would have done
+    return matplotlib
+
+
+@contextlib.contextmanager
+def _defaults() -> Iterator[None]:
+    """Draw with matplotlib's defaults, so that no user's settings change or end a run's pictures.
+
+    Text may be set by LaTeX there, for one, which need not be installed. The settings come back.
+    """
+    matplotlib = _import_matplotlib()
+    with matplotlib.rc_context(matplotlib.rcParamsDefault):
+        yield
+
+
 def _figure(width: float, height: float, title: str) -> Figure:
     """An empty figure, in inches, that needs no screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -129,6 +162,7 @@ def _save_figure(figure: Figure, path: Path) -> None:
     write_atomic(path, png.getvalue())
 
 
+@_defaults()
 def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
     """Write losses, D's answers and gradient norms over the steps as one PNG.
 
@@ -168,6 +202,7 @@ def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
     _save_figure(figure, path)
 
 
+@_defaults()
 def save_clouds(
     clouds: Sequence[tuple[str, numpy.ndarray]], centers: numpy.ndarray, path: Path
 ) -> None:
@@ -182,6 +217,7 @@ def save_clouds(
     _save_figure(figure, path)
 
 
+@_defaults()
 def save_neighbours(
     samples: numpy.ndarray,
     neighbours: numpy.ndarray,
@@ -210,6 +246,7 @@ def save_neighbours(
     _save_figure(figure, path)
 
 
+@_defaults()
 def save_feature_maps(
     layers: Sequence[tuple[str, numpy.ndarray]], path: Path, title: str, most: int = 16
 ) -> None:
@@ -240,7 +277,7 @@ def chapter_style() -> None:
     A figure is 8 inches wide and shown 800 pixels wide, on an opaque white ground of its own, so
     that it reads the same on a light page and on a dark one; its text is at least 13 pixels high.
     """
-    import matplotlib
+    matplotlib = _import_matplotlib()
     from cycler import cycler
 
     matplotlib.rcParams.update(
@@ -266,6 +303,7 @@ def chapter_style() -> None:
 
 def panels(columns: int = 1, rows: int = 1, height: float = 3.0) -> tuple[Figure, Any]:
     """A figure 8 inches wide and ``height`` high, and its axes: one, or an array of them."""
+    _import_matplotlib()
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, height), layout="constrained")
@@ -282,7 +320,7 @@ def show(figure: Figure, alt: str) -> None:
     from IPython.display import display
 
     png, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(png, dpi=130)
+    figure.savefig(png, format="png", dpi=130)
     picture = Image.open(png).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     picture.save(small, format="PNG", optimize=True)
     display(

@@ -4,6 +4,9 @@ import base64
 import io
 import itertools
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +221,50 @@ def test_curves_of_odd_gradients(norm: float, tmp_path: Path) -> None:
     rows = [row | {"g_grad_norm": norm} for row in history(3)]
     plotting.save_curves(rows, tmp_path / "curves.png", "")
     assert math.prod(read(tmp_path / "curves.png").shape[:2]) == 1320 * 408
+
+
+# --- Settings of others ---------------------------------------------------------------------------
+
+SETTINGS = {"text.usetex": True, "lines.linewidth": 9, "savefig.format": "pdf"}
+
+
+def test_settings_change_no_picture_and_stay_as_they_are(tmp_path: Path) -> None:
+    plotting.save_curves(history(20), tmp_path / "plain.png", "a title")
+    with matplotlib.rc_context(SETTINGS):
+        before = dict(matplotlib.rcParams)
+        plotting.save_curves(history(20), tmp_path / "set.png", "a title")
+        assert dict(matplotlib.rcParams) == before
+    assert (tmp_path / "set.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+
+
+DRAW = """
+import os
+from pathlib import Path
+from minigan import plotting
+plotting.save_curves({rows}, Path("curves.png"), "a title")
+import matplotlib
+print(os.environ["MPLBACKEND"], matplotlib.rcParams["backend"])
+"""
+INLINE = "module://matplotlib_inline.backend_inline"  # of every notebook's kernel
+
+
+@pytest.mark.parametrize(
+    ("named", "used"),
+    [
+        ("nonsense", "agg"),
+        ("tkagg", "tkagg"),  # for which there need not be a screen
+        (INLINE, INLINE),  # so that a notebook shows its figures afterwards
+    ],
+)
+def test_a_named_backend_stops_no_picture(named: str, used: str, tmp_path: Path) -> None:
+    variables = {"MPLBACKEND": named, "PYTHONPATH": str(Path(mg.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW.replace("{rows}", repr(history(20)))], cwd=tmp_path,
+        env=os.environ | variables, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, f"{named} {used}\n"), done.stderr
+    plotting.save_curves(history(20), tmp_path / "plain.png", "a title")
+    assert (tmp_path / "curves.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
 
 
 # --- save_neighbours ------------------------------------------------------------------------------
