@@ -755,8 +755,14 @@ def test_fetch_without_a_network(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_offline")
 def test_info_and_verify_of_what_is_not_there() -> None:
-    for command in ("info", "verify"):
-        refused(minigan("data", command, "mnist"), 2, "minigan data fetch")
+    refused(minigan("data", "verify", "mnist"), 2, "minigan data fetch", "embedded subset is used")
+    mnist._say.cache_clear()
+    result = minigan("data", "info")
+    assert result.code == 0 and result.out == minigan("data", "info", "mnist-mini").out
+    assert "mnist is not on this machine." in result.err and "embedded subset" in result.err
+    result = minigan("data", "info", "fashion-mnist")
+    assert (result.code, result.out) == (0, "")
+    assert "fashion-mnist is not on this machine." in result.err
 
 
 def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,7 @@ MIRRORS = {
     ),
     "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
 }
+EMBEDDED = "10,000 training and 2,000 test digits"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
 
 _embedded_instead = False  # once MNIST could not be downloaded, this process does not try again
@@ -131,15 +132,21 @@ def fingerprint(images: NDArray[np.generic], labels: NDArray[np.generic]) -> str
 def info(name: str | os.PathLike[str] = "mnist") -> list[FileInfo]:
     """The files that `load` would read, without a download; `problem` tells what is wrong with one.
 
-    Raises FileNotFoundError if none or only some of them are on this machine.
+    Where the data set is not on this machine, a line on stderr says so. MNIST's files are then
+    those of the embedded subset, Fashion-MNIST has none. FileNotFoundError if only some are there.
     """
-    source = _on_this_machine(name)
-    return [_describe(source, file) for file in FILES]
+    source = _locate(name)
+    if source is None:
+        _say(_absent(str(name)))
+        source = _embedded() if name == "mnist" else None
+    return [_describe(source, file) for file in FILES] if source else []
 
 
 def verify(name: str | os.PathLike[str] = "mnist") -> Source:
     """Read and check all four files, without a download; raises as `load` does."""
-    source = _on_this_machine(name)
+    source = _locate(name)
+    if source is None:
+        raise FileNotFoundError(_absent(str(name)))
     for split in SPLITS:
         _read_split(source, split)
     return source
@@ -153,6 +160,9 @@ def fetch(name: str = "mnist") -> Path:
     if name not in MIRRORS:
         raise ValueError(f"cannot download {name!r}: choose from {', '.join(MIRRORS)}")
     folder, reasons = _cache_folder(name), []
+    if all(_describe(_cache(name), file).ok for file in FILES):
+        _say(f"{name} is in the cache already, and intact: nothing is downloaded")
+        return folder
     for mirror in MIRRORS[name]:
         try:
             for file, sha256 in SHA256[name].items():
@@ -201,11 +211,13 @@ def _own_folder(name: str | os.PathLike[str]) -> Source:
     return Source("folder", folder, {}, "Replace it with an intact copy.")
 
 
-def _on_this_machine(name: str | os.PathLike[str]) -> Source:
-    source = _locate(name)
-    if source is None:
-        raise FileNotFoundError(f"{name} is not on this machine. {_advice(str(name))}")
-    return source
+def _absent(name: str) -> str:
+    """That a data set is not on this machine, what `load` does then, and what can be done."""
+    instead = f", or else the embedded subset is used: {EMBEDDED}" if name == "mnist" else ""
+    return (
+        f"{name} is not on this machine. Where it is needed, it is downloaded to "
+        f"{_cache_folder(name)}{instead}. {_advice(name)}"
+    )
 
 
 def _download_or_embedded(name: str) -> Source:
@@ -219,10 +231,7 @@ def _download_or_embedded(name: str) -> Source:
             if name != "mnist":
                 raise FileNotFoundError(f"{error}. {_advice(name)}") from error
             _embedded_instead = True
-            _say(
-                f"{error}. Using the embedded subset: 10,000 training and 2,000 test digits. "
-                f"{_advice(name)}"
-            )
+            _say(f"{error}. Using the embedded subset: {EMBEDDED}. {_advice(name)}")
     return _embedded()
 
 
@@ -264,8 +273,30 @@ def _holds_all(folder: Path, remedy: str) -> bool:
 
 
 def _path(folder: Traversable, file: str) -> Traversable | None:
+    """A data set's file in a folder, by its own name or by one that unpacking gives it.
+
+    Others are letters of any case, "train-images.idx3-ubyte", which stands inside of the .gz, and
+    a folder of the file's name with the file in it, as on Kaggle.
+    """
     # The .gz comes first, because a download puts it beside a raw file that is damaged.
-    return next((p for p in (folder / (file + ".gz"), folder / file) if p.is_file()), None)
+    for path in (folder / (file + ".gz"), folder / file):
+        if path.is_file():
+            return path
+    for path in _named(folder, file):
+        for inner in (path, *_named(path, file)):
+            if inner.is_file():
+                return inner
+    return None
+
+
+def _named(folder: Traversable, file: str) -> list[Traversable]:
+    """What has a name like ``file`` in a folder, if it is one: files before folders."""
+
+    def plain(path: Traversable) -> str:
+        return path.name.lower().removesuffix(".gz").replace(".", "-")
+
+    found = [p for p in folder.iterdir() if plain(p) == file] if folder.is_dir() else []
+    return sorted(found, key=lambda p: (p.is_dir(), p.name))
 
 
 @cache  # each message once per process
@@ -282,7 +313,7 @@ def _content(source: Source, file: str) -> bytes:
     if path is None:
         raise FileNotFoundError(f"{source.folder} lacks {file}. {source.remedy}")
     content = path.read_bytes()
-    return gunzip(content) if path.name.endswith(".gz") else content
+    return gunzip(content) if path.name.lower().endswith(".gz") else content
 
 
 def _check(raw: bytes, file: str, sha256: str | None) -> Bytes:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -242,6 +242,43 @@ def test_own_folder_needs_no_known_hash(tmp_path: Path, gz: bool, split: str) ->
     assert data.verify(folder).kind == "folder"
 
 
+@pytest.mark.parametrize(
+    "called",
+    [
+        lambda file: file.replace("-idx", ".idx"),  # as it is called inside of the .gz
+        lambda file: file.replace("-idx", ".idx") + ".gz",
+        lambda file: file.upper() + ".GZ",
+        lambda file: file.title(),
+        lambda file: f"{file}/{file}",  # as on Kaggle
+        lambda file: f"{file}/{file.replace('-idx', '.idx')}.gz",
+        lambda file: f"{file.replace('-idx', '.idx')}/{file}",
+    ],
+)
+def test_own_folder_with_other_names(tmp_path: Path, called: Callable[[str], str]) -> None:
+    for file, raw in OTHER.items():
+        path = tmp_path / "own" / called(file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(raw) if path.suffix.lower() == ".gz" else raw)
+    for split in mnist.SPLITS:
+        assert same(data.load(tmp_path / "own", split), OTHER, split)
+    assert data.verify(tmp_path / "own").kind == "folder"
+    assert data.info(tmp_path / "own")[3].path == str(path)
+    path.unlink()
+    (path.parent / f"._{path.name}").write_bytes(b"what macOS leaves")
+    with pytest.raises(FileNotFoundError, match=f"own lacks {TEST_LABELS}. It must hold the four"):
+        data.load(tmp_path / "own")
+
+
+def test_a_files_own_name_comes_before_others(tmp_path: Path) -> None:
+    put(tmp_path, {file.replace("-idx", ".idx"): raw for file, raw in OTHER.items()})
+    put(tmp_path, TINY, gz=False)
+    assert same(data.load(tmp_path), TINY, "train")
+    for file in mnist.FILES:  # now in folders of their own, after the files with dots
+        (tmp_path / file).rename(tmp_path / "file")
+        put(tmp_path / file, {}).joinpath(file).write_bytes((tmp_path / "file").read_bytes())
+    assert same(data.load(tmp_path), OTHER, "train")
+
+
 def test_own_folder_with_unequal_lengths(tmp_path: Path) -> None:
     folder = put(tmp_path / "own", OTHER | {TEST_LABELS: OTHER[TRAIN_LABELS]})
     with pytest.raises(ValueError, match="found 3 images in t10k-images.* but 6 labels in t10k"):
@@ -397,10 +434,19 @@ def test_a_failed_download_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -
     data.load_mnist("test")
 
 
-def test_nothing_on_this_machine() -> None:
-    for call in (data.info, data.verify):
-        with pytest.raises(FileNotFoundError, match="mnist is not on this machine. .* data fetch"):
-            call()
+def test_nothing_on_this_machine(tmp_path: Path, capsys: Any) -> None:
+    with pytest.raises(FileNotFoundError, match="mnist is not on this machine. .* data fetch"):
+        data.verify()
+    entries = data.info()  # what load reads, unless it can download
+    assert [entry.file for entry in entries] == list(mnist.FILES)
+    assert all(entry.ok and entry.kind == "embedded" for entry in entries)
+    told = capsys.readouterr().err
+    assert told.startswith("minigan: mnist is not on this machine.") and told.count("\n") == 1
+    for part in (str(tmp_path / "cache"), "embedded subset", "10,000 training", "data fetch"):
+        assert part in told
+    assert data.info("fashion-mnist") == []
+    told = capsys.readouterr().err
+    assert told.startswith("minigan: fashion-mnist is not on this") and "embedded" not in told
     with pytest.raises(
         ConnectionError, match="could not download mnist to .*: http://127.0.0.1:9/"
     ):
@@ -451,6 +497,9 @@ def test_download_fills_the_cache(servers: list[Server], tmp_path: Path, capsys:
     assert err.startswith(f"minigan: downloading mnist to {folder}\n")
     assert "100%" in err and "embedded" not in err
     assert data.fetch() == folder and servers[0].asked == expected
+    assert capsys.readouterr().err == (
+        "minigan: mnist is in the cache already, and intact: nothing is downloaded\n"
+    )
 
 
 @pytest.mark.parametrize("fault", ["absent", "html", "cut", "other content"])
