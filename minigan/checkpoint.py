@@ -73,8 +73,11 @@ class RunInUseError(RuntimeError):
 def write_atomic(path: Path, content: bytes) -> None:
     """Replace ``path`` by ``content``: after a crash it holds all of the old or all of the new.
 
-    An OSError, of a full disk for one, names ``path``; the old content is still there.
+    A file that holds it already is left alone, with its time. An OSError, of a full disk for one,
+    names ``path``; the old content is still there.
     """
+    if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
+        return
     partial = path.with_name(f"{PARTIAL[0]}{path.name}.{os.getpid()}{PARTIAL[1]}")
     with _naming(path):
         try:

@@ -213,11 +213,13 @@ def train(
     else:
         _load_state(run, trainer, fingerprint, total)
     _say_backend(context)
-    click.echo(
-        f"{model} on {len(trainer.images):,} images, {asked['loss']}, seed {asked['seed']}, "
-        f"steps {trainer.steps_done:,} to {total:,}, into {out}",
-        err=True,
-    )
+    before = trainer.steps_done
+    if before < total:
+        click.echo(
+            f"{model} on {len(trainer.images):,} images, {asked['loss']}, seed {asked['seed']}, "
+            f"steps {before:,} to {total:,}, into {out}",
+            err=True,
+        )
 
     samples = run.path / "samples"
     samples.mkdir(exist_ok=True)
@@ -231,7 +233,8 @@ def train(
     go_on = f"go on with: {_resume_command(run)}"
     last = math.ceil(total / trainer.steps_per_epoch)
     try:
-        fit(trainer, total, run, draw)
+        if before < total:
+            fit(trainer, total, run, draw)
         finished = trainer.steps_done >= total
         if finished:
             if total % trainer.steps_per_epoch:  # --steps ended within an epoch
@@ -250,7 +253,14 @@ def train(
         saved = "stopped and saved" if run.has_checkpoint else "stopped"
         click.echo(f"{saved} at step {trainer.steps_done:,}; {go_on}")
         context.exit(130)
-    click.echo(f"done: {grid(last)}")
+    if before < total:
+        click.echo(f"done: {grid(last)}")
+    else:
+        length = "steps" if asked["steps"] else "epochs"
+        click.echo(
+            f"nothing to train, {run.path} is already at step {before:,} of {total:,}; "
+            f"{go_on} --{length} {asked[length] + 1}, or more"
+        )
 
 
 def _draw_summary(run: Run, frames: list[Path]) -> None:
@@ -435,11 +445,12 @@ def sample(
     feature_maps: bool,
 ) -> None:
     """Draw new digits with the generator of the run in the directory RUN."""
-    if out.suffix not in (".png", ".npz"):
+    kind = out.suffix.lower()
+    if kind not in (".png", ".npz"):
         raise click.UsageError(f"-o {out}: expected a name that ends in .png or .npz")
-    if out.suffix == ".png" and n > 10_000:
+    if kind == ".png" and n > 10_000:
         raise click.UsageError(f"-n {n}: a picture holds at most 10,000 digits, a .npz more")
-    if feature_maps and (interpolate or out.suffix != ".png"):
+    if feature_maps and (interpolate or kind != ".png"):
         raise click.UsageError("--feature-maps draws one .png, and takes no --interpolate")
     run = Run.open(run_path)
     model = load_model(run)
@@ -457,7 +468,7 @@ def sample(
         images = model.interpolate(math.ceil(n / columns), columns, seed)
     else:
         images = model.sample(n, seed)
-    if out.suffix == ".npz":
+    if kind == ".npz":
         npz = io.BytesIO()
         numpy.savez_compressed(npz, images=images)
         write_atomic(out, npz.getvalue())
@@ -647,5 +658,9 @@ def _run(command: Callable[[], Any]) -> int:
         message, code = _reason(error), 2 if wrong_name else 1
     else:
         return result if isinstance(result, int) else 0
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        message = f"{message.rstrip('.')}. The current folder is no longer there: go to another"
     _say(message)
     return code

@@ -529,6 +529,17 @@ def test_a_checkpoint_that_cannot_be_written_loses_nothing(
     assert leftover == []
 
 
+def test_a_file_that_is_as_it_should_be_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    write_atomic(path, b"abc")
+    os.utime(path, ns=(1, 1))
+    write_atomic(path, b"abc")
+    assert path.stat().st_mtime_ns == 1
+    for other in (b"abd", b"ab", b"abcd", b""):
+        write_atomic(path, other)
+        assert path.read_bytes() == other and path.stat().st_mtime_ns > 1
+
+
 # --- History --------------------------------------------------------------------------------------
 
 

@@ -342,7 +342,31 @@ def test_two_damaged_checkpoints(copy: Path) -> None:
     assert content(copy) == before
 
 
-def test_resuming_what_is_finished_changes_nothing(finished: Path, copy: Path) -> None:
+def test_resuming_what_is_finished_changes_nothing_and_says_so(copy: Path) -> None:
+    def files() -> dict[Path, tuple[int, bytes]]:
+        paths = [path for path in copy.rglob("*") if path.is_file()]
+        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
+
+    before = files()
+    result = train(copy, "--resume")
+    said = f"nothing to train, {copy} is already at step 8 of 8; go on with: minigan train mlp"
+    assert result.out.startswith(f"{said} --out {copy} --resume") and result.err == ""
+    assert result.out.endswith(" --steps 9, or more\n")
+    assert files() == before
+    assert "steps 8 to 9" in train(copy, "--resume", "--steps", "9").err
+
+
+@pytest.mark.usefixtures("_no_curves")
+def test_a_finished_run_in_epochs_goes_on_with_more_of_them(digits: Path, tmp_path: Path) -> None:
+    train(tmp_path / "run", "--data", digits, "--epochs", "1")
+    result = train(tmp_path / "run", "--resume", "--epochs", "1")
+    assert "already at step 3 of 3" in result.out and "--epochs 2, or more\n" in result.out
+    assert "done: " in train(tmp_path / "run", "--resume", "--epochs", "2").out
+
+
+def test_resuming_what_is_finished_writes_what_is_missing(finished: Path, copy: Path) -> None:
+    for name in ("curves.png", "training.gif", "history.csv"):
+        (copy / name).unlink()
     train(copy, "--resume")
     assert_same_runs(finished, copy)
 
@@ -525,6 +549,33 @@ def test_a_mistake_is_one_line(line: str, parts: list[str], tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a folder that a process is in")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train mlp --data mnist-mini",
+        "train mlp --data digits",
+        "train mlp --resume",
+        "sample run",
+        "sample FINISHED",
+        "evaluate run",
+        "data info digits",
+        "data verify ./digits",
+        "train mlp --data ..",
+    ],
+)
+def test_the_current_folder_was_deleted(
+    line: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    words = line.replace("FINISHED", str(finished)).split()
+    refused(minigan(*words), 2, ". The current folder is no longer there: go to another")
+    assert list(tmp_path.iterdir()) == []
+    assert minigan("sample", finished, "-o", tmp_path / "x.npz").code == 0  # which needs none
+
+
 def test_a_folder_that_lacks_files(digits: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(digits, tmp_path / "digits"))
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
@@ -670,6 +721,15 @@ def test_a_picture_and_the_arrays_show_the_same(finished: Path) -> None:
     assert minigan("sample", finished, "-n", "4", "-o", "a.npz").code == 0
     with np.load("a.npz") as file, Image.open("a.png") as picture:
         assert (np.asarray(picture)[::3, ::3] == plotting.grid(file["images"])).all()
+
+
+def test_a_suffix_may_be_in_capitals(finished: Path) -> None:
+    for name, capitals in (("a.png", "A.PNG"), ("a.npz", "A.Npz")):
+        for out in (name, capitals):
+            assert minigan("sample", finished, "-n", "4", "-o", out).code == 0
+        assert Path(name).read_bytes() == Path(capitals).read_bytes()
+    refused(minigan("sample", finished, "-n", "10001", "-o", "B.PNG"), 2, "-n 10001", "10,000")
+    refused(minigan("sample", finished, "--feature-maps", "-o", "B.NPZ"), 2, ".png")
 
 
 def test_sample_walks(finished: Path) -> None:
