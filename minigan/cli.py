@@ -633,7 +633,9 @@ def main() -> NoReturn:
 
 def _reason(error: OSError) -> str:
     """Without the number, and with the file in front."""
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return error.strerror or str(error)
 
 
 def _run(command: Callable[[], Any]) -> int:
