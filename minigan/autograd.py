@@ -429,8 +429,8 @@ class Tensor:
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     """A new Tensor with a copy of ``data``: a number, nested lists, an array or a Tensor.
 
-    An array keeps its dtype; Python floats become float32; integers and booleans stay what they
-    are.
+    An array keeps its dtype; Python floats become float32, integers int64, and booleans stay what
+    they are.
 
     >>> tensor([1.0, 2.0]).dtype
     dtype('float32')
@@ -441,8 +441,8 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     array = backend.xp.array(data, dtype=dtype)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: expected numbers, got {data!r:.60} of dtype {array.dtype}")
-    if dtype is None and not is_array and array.dtype.kind == "f":
-        array = array.astype("float32")
+    if dtype is None and not is_array and array.dtype.kind in "fi":
+        array = array.astype("float32" if array.dtype.kind == "f" else "int64", copy=False)
     return Tensor(array, requires_grad)
 
 

@@ -15,7 +15,7 @@ import cupy_names
 import numpy as np
 import pytest
 import strict_backend
-from libraries import compare, without
+from libraries import compare, small_integers, without
 from strict_backend import counts, strict
 
 import minigan as mg
@@ -73,6 +73,14 @@ def test_a_switch_that_would_strand_parameters() -> None:
     del twin
     with backend.using_backend(strict):
         pass
+
+
+def test_pythons_integers_have_64_bits_on_every_platform() -> None:
+    with backend.using_backend(small_integers):
+        assert small_integers.array([1]).dtype == "int32"  # what NumPy makes of them there
+        for data in (3, [1, 2], [2**40], ((1,), (2,))):
+            assert mg.tensor(data).dtype == "int64"
+        assert mg.tensor([True]).dtype == bool and mg.tensor(np.ones(1, "int8")).dtype == "int8"
 
 
 def test_a_tensor_of_another_library_is_named() -> None:
