@@ -285,7 +285,7 @@ class Run:
             try:
                 try:
                     os.link(self.checkpoint_path, link)
-                except OSError:  # a file system without links
+                except (OSError, AttributeError):  # a file system, or a system, without links
                     shutil.copyfile(self.checkpoint_path, link)
                 os.replace(link, self.previous_path)
             finally:
