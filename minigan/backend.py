@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy
 
+from minigan.arguments import integer
+
 #: An array of the current backend. NumPy and CuPy share no base class, so the type is open.
 Array = Any
 
@@ -239,11 +241,8 @@ def manual_seed(seed: int) -> None:
     The streams are the children of ``numpy.random.SeedSequence(seed)``, in the order of
     :data:`STREAMS`, each feeding a PCG64 generator.
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, numpy.integer)):
-        raise TypeError(f"manual_seed: the seed must be an integer, got {seed!r}")
-    if seed < 0:
-        raise ValueError(f"manual_seed: the seed must not be negative, got {seed}")
-    children = numpy.random.SeedSequence(int(seed)).spawn(len(STREAMS))
+    seed = integer("manual_seed", "the seed", seed, 0)
+    children = numpy.random.SeedSequence(seed).spawn(len(STREAMS))
     for key, child in zip(STREAMS, children, strict=True):
         _streams[key] = numpy.random.Generator(numpy.random.PCG64(child))
 
@@ -255,7 +254,7 @@ def stream(purpose: str) -> numpy.random.Generator:
 
 def generator(seed: int) -> numpy.random.Generator:
     """A host generator of its own, outside of the streams: the same seed, the same numbers."""
-    return numpy.random.Generator(numpy.random.PCG64(seed))
+    return numpy.random.Generator(numpy.random.PCG64(integer("generator", "the seed", seed, 0)))
 
 
 def rng_state() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 
 from minigan import backend, fused
+from minigan.arguments import number
 from minigan.autograd import Operand, Tensor, as_tensor, record
 from minigan.backend import Array
 from minigan.ops import conv, elementwise, linalg, reduce, shape
@@ -54,9 +55,7 @@ def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     The scale keeps the expectation, so that nothing has to be scaled afterwards (Srivastava et al.
     2014, section 10). Masks come from the host's "dropout" stream. Outside of training, x itself.
     """
-    x, p = _float("dropout", x), float(p)
-    if not 0.0 <= p < 1.0:
-        raise ValueError(f"dropout: p must lie in [0, 1), got {p}")
+    x, p = _float("dropout", x), number("dropout", "p", p, "[0, 1)")
     if not training or p == 0.0:
         return x
     keep = backend.stream("dropout").random(x.shape, dtype="float32") >= p
@@ -174,7 +173,8 @@ def batch_norm_activated(
             raise ValueError(f"batch_norm: {what} must be {expected}, got {t.shape}")
         if t is not None and t.dtype != x.dtype:
             raise TypeError(f"batch_norm: x is {x.dtype} but {what} is {t.dtype}")
-    momentum, eps = float(momentum), float(eps)
+    momentum = number("batch_norm", "momentum", momentum, "[0, 1]")
+    eps = number("batch_norm", "eps", eps, "[0, inf)")
     count = x.size // (x.shape[1] or 1)
     if training and count < 2:
         raise ValueError(

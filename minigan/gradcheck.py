@@ -17,6 +17,7 @@ from typing import Any
 import numpy
 
 from minigan import backend
+from minigan.arguments import number
 from minigan.autograd import Tensor, grad, recording, several
 
 
@@ -53,6 +54,9 @@ def gradcheck(
     >>> from minigan import tensor
     >>> gradcheck(lambda x: x * x, tensor([1.0, 2.0], requires_grad=True, dtype="float64"))
     """
+    eps = number("gradcheck", "eps", eps, "(0, inf)")
+    atol = number("gradcheck", "atol", atol, "[0, inf)")
+    rtol = number("gradcheck", "rtol", rtol, "[0, inf)")
     inputs = several("gradcheck", inputs)
     checked = [(i, x) for i, x in enumerate(inputs) if x.requires_grad]
     if not checked:

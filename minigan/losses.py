@@ -9,6 +9,7 @@ Goodfellow 2014: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014.
 
 from __future__ import annotations
 
+from minigan.arguments import number
 from minigan.autograd import Tensor
 from minigan.functional import mean, neg, softplus
 
@@ -49,8 +50,7 @@ class Minimax(Objective):
         Returns:
             A scalar Tensor.
         """
-        if not 0.0 < real_target <= 1.0:
-            raise ValueError(f"discriminator: real_target must lie in (0, 1], got {real_target}")
+        real_target = number("discriminator", "real_target", real_target, "(0, 1]")
         real = mean(softplus(neg(real_logits)))
         if real_target != 1.0:
             real = real * real_target + mean(softplus(real_logits)) * (1.0 - real_target)

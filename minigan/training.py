@@ -23,6 +23,7 @@ from tqdm.auto import tqdm as auto_tqdm
 from tqdm.std import tqdm as plain_tqdm
 
 from minigan import backend, data
+from minigan.arguments import integer
 from minigan.autograd import Tensor, no_grad
 from minigan.backend import Array
 from minigan.checkpoint import CLOCK, Arrays, Run
@@ -190,6 +191,7 @@ class Trainer:
         lr: float | None = None,
     ):
         batch_size = model.defaults["batch_size"] if batch_size is None else batch_size
+        batch_size = integer("Trainer", "batch_size", batch_size)
         lr = model.defaults["lr"] if lr is None else lr
         if model.holds_out:
             images, _ = data.hold_out(images)

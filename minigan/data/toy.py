@@ -7,11 +7,12 @@ generative adversarial networks" (2018, arXiv:1712.04086):
     grid of 25:  mu in {-4, -2, 0, 2, 4}^2,                   variance 0.0025  (sigma = 0.05)
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from minigan.arguments import integer, number
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +28,15 @@ class GaussianMixture:
             raise ValueError(f"centers must have shape (K, 2) with K > 0, got {centers.shape}")
         if not np.isfinite(centers).all():
             raise ValueError(f"centers must be finite, got {centers.tolist()}")
-        _check_positive("sigma", self.sigma)
+        number("GaussianMixture", "sigma", self.sigma, "(0, inf)")
         centers.flags.writeable = False
         object.__setattr__(self, "centers", centers)
 
     def sample(self, n: int, seed: int | np.random.Generator | None = None) -> NDArray[np.float32]:
         """n independent points, float32 (n, 2). The same int gives the same points; a Generator is
         drawn from and moves on."""
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
+        if integer("sample", "n", n) < 1:
+            raise ValueError(f"sample: n must be at least 1, got {n}")
         rng = np.random.default_rng(seed)
         component = rng.integers(len(self.centers), size=n)
         points = self.centers[component] + self.sigma * rng.standard_normal((n, 2))
@@ -48,7 +49,7 @@ def ring8(radius: float = 1.0, sigma: float = 0.01) -> GaussianMixture:
     >>> ring8().sample(3, seed=0).shape
     (3, 2)
     """
-    _check_positive("radius", radius)
+    radius = number("ring8", "radius", radius, "(0, inf)")
     angle = 2 * np.pi * np.arange(8) / 8
     return GaussianMixture(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), sigma)
 
@@ -58,8 +59,3 @@ def grid25() -> GaussianMixture:
     axis = np.arange(-4.0, 5.0, 2.0)
     y, x = np.meshgrid(axis, axis, indexing="ij")
     return GaussianMixture(np.stack([x.ravel(), y.ravel()], axis=1), sigma=0.05)
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be positive and finite, got {value}")

@@ -1,10 +1,11 @@
 """What every measure asks of its arguments, the words of the errors, and the type of results."""
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from minigan.arguments import number
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +48,6 @@ def check_count(name: str, value: int, least: int, most: int | None = None, why:
         raise ValueError(f"{name} must be at most {most}, {why}, got {value}")
 
 
-def check_sigma(sigma: float) -> None:
-    """ValueError unless a standard deviation: positive and finite."""
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise ValueError(f"sigma must be positive and finite, got {sigma}")
+def check_sigma(owner: str, sigma: float) -> None:
+    """ValueError unless a standard deviation: positive and finite; TypeError unless a number."""
+    number(owner, "sigma", sigma, "(0, inf)")

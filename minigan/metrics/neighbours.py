@@ -136,7 +136,7 @@ def count_modes(samples: NDArray[Any], centers: NDArray[Any], sigma: float) -> t
     check_points("samples", samples)
     check_points("centers", centers)
     check_alike("samples", samples.shape, "centers", centers.shape)
-    check_sigma(sigma)
+    check_sigma("count_modes", sigma)
     nearest, distance = nearest_neighbours(samples, centers)
     good = distance <= 3 * sigma
     return len(np.unique(nearest[good])), float(good.mean())

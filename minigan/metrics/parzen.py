@@ -41,7 +41,7 @@ def parzen_log_likelihood(samples: NDArray[Any], test: NDArray[Any], sigma: floa
     check_points("samples", samples)
     check_points("test", test)
     check_alike("samples", samples.shape, "test", test.shape)
-    check_sigma(sigma)
+    check_sigma("parzen_log_likelihood", sigma)
     n, d = samples.shape
     total = np.full(len(test), -np.inf)
     for rows, _, exponents in squared_distances(test, samples):
@@ -73,7 +73,11 @@ def choose_sigma(
     What it cannot see: anything between and beyond the `sigmas`. If it chooses the first or the
     last, a better one may lie outside.
     """
-    grid = [float(sigma) for sigma in (np.logspace(-1, 0, 10) if sigmas is None else sigmas)]
+    grid = list(np.logspace(-1, 0, 10) if sigmas is None else sigmas)
     if not grid:
         raise ValueError("sigmas must hold at least one number, got none")
-    return max(grid, key=lambda s: float(parzen_log_likelihood(samples, validation, s).mean()))
+    for sigma in grid:
+        check_sigma("choose_sigma", sigma)
+    return max(
+        map(float, grid), key=lambda s: float(parzen_log_likelihood(samples, validation, s).mean())
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from minigan import nn
+from minigan.arguments import integer
 from minigan.models.gan import GAN
 
 __all__ = ["DCGAN", "HalfDCGAN", "players"]
@@ -56,9 +57,9 @@ class DCGAN(GAN):
     width: ClassVar[int] = 64
 
     def __init__(self, latent_dim: int = 100, width: int | None = None):
-        self.latent_dim = latent_dim
-        narrow = self.width if width is None else width
-        self.generator, self.discriminator = players(nn, latent_dim, narrow)
+        self.latent_dim = integer(type(self).__name__, "latent_dim", latent_dim, 1)
+        narrow = integer(type(self).__name__, "width", self.width if width is None else width, 1)
+        self.generator, self.discriminator = players(nn, self.latent_dim, narrow)
         for player in (self.generator, self.discriminator):
             nn.init.dcgan_(player)
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy
 
 from minigan import backend
+from minigan.arguments import integer
 from minigan.autograd import Tensor, as_tensor, no_grad
 from minigan.nn import LeakyReLU, Module, ReLU, Sequential, Sigmoid, Tanh
 from minigan.optim import Adam, Optimizer
@@ -107,7 +108,7 @@ class GAN:
             n: how many, at least 1.
             seed: the same integer gives the same pictures; None draws from the "latent" stream.
         """
-        if n < 1:
+        if integer("sample", "n", n) < 1:
             raise ValueError(f"sample: n must be at least 1, got {n}")
         return self.generate(self.latents(n, None if seed is None else backend.generator(seed)))
 
@@ -122,6 +123,7 @@ class GAN:
         High-dimensional Gaussian latents lie close to a sphere, which a straight line would leave
         for its inside, where G has seen no latents (White, "Sampling generative networks", 2016).
         """
+        rows, steps = (integer("interpolate", k, v) for k, v in (("rows", rows), ("steps", steps)))
         if rows < 1 or steps < 2:
             raise ValueError(f"interpolate: expected rows >= 1, steps >= 2, got {rows}, {steps}")
         ends = self.latents(2 * rows, None if seed is None else backend.generator(seed)).numpy()

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy
 
 from minigan import backend, nn
+from minigan.arguments import integer, number
 from minigan.autograd import Tensor
 from minigan.models.gan import GAN
 from minigan.nn import Module, init
@@ -32,8 +33,9 @@ class Maxout(nn.Linear):
     """
 
     def __init__(self, in_features: int, out_features: int, pieces: int):
-        super().__init__(in_features, pieces * out_features)
-        self.pieces = pieces
+        self.pieces = integer("Maxout", "pieces", pieces, 1)
+        n_out = integer("Maxout", "out_features", out_features, 1)
+        super().__init__(in_features, self.pieces * n_out)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).reshape(x.shape[0], self.pieces, -1).max(axis=1)
@@ -44,7 +46,8 @@ class Rescale(Module):
 
     def __init__(self, scale: float, shift: float):
         super().__init__()
-        self.scale, self.shift = scale, shift
+        self.scale = number("Rescale", "scale", scale)
+        self.shift = number("Rescale", "shift", shift)
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.scale + self.shift
@@ -66,7 +69,7 @@ class MaxoutGAN(GAN):
     holds_out = True
 
     def __init__(self, latent_dim: int = 100):
-        self.latent_dim = latent_dim
+        self.latent_dim = integer("MaxoutGAN", "latent_dim", latent_dim, 1)
         self.generator = nn.Sequential(
             nn.Linear(latent_dim, 1200),
             nn.ReLU(),

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy
 
 from minigan import nn
+from minigan.arguments import integer
 from minigan.autograd import Tensor, no_grad
 from minigan.models.gan import GAN, evaluating
 from minigan.models.maxout_gan import Maxout
@@ -30,7 +31,7 @@ class MixtureGAN(GAN):
     betas = (0.8, 0.999)
 
     def __init__(self, latent_dim: int = 2):
-        self.latent_dim = latent_dim
+        self.latent_dim = integer("MixtureGAN", "latent_dim", latent_dim, 1)
         hidden = []
         for fan_in in (latent_dim, 400, 400, 400):
             hidden += [nn.Linear(fan_in, 400, bias=False), nn.BatchNorm1d(400), nn.ReLU()]

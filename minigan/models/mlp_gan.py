@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from minigan import nn
+from minigan.arguments import integer
 from minigan.models.gan import GAN
 
 __all__ = ["MLPGAN"]
@@ -27,7 +28,7 @@ class MLPGAN(GAN):
     defaults: ClassVar[dict[str, Any]] = {"epochs": 40, "batch_size": 128, "lr": 5e-4}
 
     def __init__(self, latent_dim: int = 64):
-        self.latent_dim = latent_dim
+        self.latent_dim = integer("MLPGAN", "latent_dim", latent_dim, 1)
         self.generator = nn.Sequential(
             nn.Linear(latent_dim, 256, bias=False),
             nn.BatchNorm1d(256),

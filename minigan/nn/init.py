@@ -12,27 +12,34 @@ from typing import TYPE_CHECKING
 import numpy
 
 from minigan import backend
+from minigan.arguments import number, wrong_type
 from minigan.autograd import Tensor
 
 if TYPE_CHECKING:
     from minigan.nn.module import Module
 
 
-def _host_dtype(tensor: Tensor) -> type[numpy.floating]:
+def _host_dtype(owner: str, tensor: Tensor) -> type[numpy.floating]:
+    if not isinstance(tensor, Tensor) or tensor.dtype.kind != "f":
+        raise wrong_type(owner, "tensor", "a Tensor of floats", tensor)
     return numpy.float64 if tensor.dtype == "float64" else numpy.float32
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Entries from N(mean, std²)."""
-    if std < 0:
-        raise ValueError(f"normal_: std must not be negative, got {std}")
-    draw = backend.stream("init").standard_normal(tensor.shape, dtype=_host_dtype(tensor))
+    mean, std = number("normal_", "mean", mean), number("normal_", "std", std, "[0, inf)")
+    dtype = _host_dtype("normal_", tensor)
+    draw = backend.stream("init").standard_normal(tensor.shape, dtype=dtype)
     return tensor.copy_(draw * std + mean)
 
 
 def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     """Entries from U[low, high)."""
-    draw = backend.stream("init").random(tensor.shape, dtype=_host_dtype(tensor))
+    low, high = number("uniform_", "low", low), number("uniform_", "high", high)
+    if low > high:
+        raise ValueError(f"uniform_: low must not be above high, got {low} and {high}")
+    dtype = _host_dtype("uniform_", tensor)
+    draw = backend.stream("init").random(tensor.shape, dtype=dtype)
     return tensor.copy_(draw * (high - low) + low)
 
 
@@ -56,6 +63,7 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """U[−b, b], b = gain·√(6/(fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
     fan_in, fan_out = _fans(tensor)
+    gain = number("xavier_uniform_", "gain", gain, "[0, inf)")
     bound = gain * math.sqrt(6.0 / (fan_in + fan_out))
     return uniform_(tensor, -bound, bound)
 
@@ -66,6 +74,7 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0) -> Tensor:
     With a = √5, b = 1/√fan_in: what PyTorch's dense and convolution layers start from.
     """
     fan_in, _ = _fans(tensor)
+    a = number("kaiming_uniform_", "a", a)
     bound = math.sqrt(6.0 / ((1.0 + a * a) * fan_in))
     return uniform_(tensor, -bound, bound)
 

@@ -7,31 +7,25 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy
-
 from minigan import backend
 from minigan import functional as F
+from minigan.arguments import Pair, Size, flag, integer, number, pair, wrong_type
 from minigan.autograd import Tensor, as_tensor
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter
-from minigan.ops.conv import Pair, Size, pair
-
-
-def _positive(owner: str, **sizes: Any) -> None:
-    for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int | numpy.integer) or value <= 0:
-            raise ValueError(f"{owner}: {name} must be a positive integer, got {value!r}")
+from minigan.ops.conv import pooled, remainder
 
 
 def _parameter(*shape: int) -> Parameter:
-    return Parameter(backend.xp.zeros(tuple(map(int, shape)), "float32"))
+    return Parameter(backend.xp.zeros(shape, "float32"))
 
 
 def _weight_and_bias(
-    shape: tuple[int, ...], n_out: int, bias: bool
+    owner: str, shape: tuple[int, ...], n_out: int, bias: bool
 ) -> tuple[Parameter, Parameter | None]:
     """Both start uniform in ±1/√fan_in, as in PyTorch."""
     bound = 1.0 / math.sqrt(math.prod(shape[1:]))
+    bias = flag(owner, "bias", bias)
     weight, start = _parameter(*shape), _parameter(n_out) if bias else None
     for parameter in (weight, start):
         if parameter is not None:
@@ -46,8 +40,9 @@ class Linear(Module):
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
-        _positive("Linear", in_features=in_features, out_features=out_features)
-        self.weight, self.bias = _weight_and_bias((out_features, in_features), out_features, bias)
+        n_in = integer("Linear", "in_features", in_features, 1)
+        n_out = integer("Linear", "out_features", out_features, 1)
+        self.weight, self.bias = _weight_and_bias("Linear", (n_out, n_in), n_out, bias)
 
     def forward(self, x: Any) -> Tensor:
         return F.linear(x, self.weight, self.bias)
@@ -71,12 +66,13 @@ class _Convolution(Module):
         bias: bool = True,
     ):
         owner = type(self).__name__
-        _positive(owner, in_channels=in_channels, out_channels=out_channels)
+        n_in = integer(owner, "in_channels", in_channels, 1)
+        n_out = integer(owner, "out_channels", out_channels, 1)
         self.stride = pair(owner, "stride", stride, 1)
         self.padding = pair(owner, "padding", padding, 0)
         kernel = pair(owner, "kernel_size", kernel_size, 1)
-        shape = (*self._channels(in_channels, out_channels), *kernel)
-        self.weight, self.bias = _weight_and_bias(shape, out_channels, bias)
+        shape = (*self._channels(n_in, n_out), *kernel)
+        self.weight, self.bias = _weight_and_bias(owner, shape, n_out, bias)
 
     def _channels(self, in_channels: int, out_channels: int) -> Pair:
         """The order in which weight has them, and back."""
@@ -119,7 +115,7 @@ class ConvTranspose2d(_Convolution):
         bias: bool = True,
     ):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
-        self.output_padding = pair("ConvTranspose2d", "output_padding", output_padding, 0)
+        self.output_padding = remainder("ConvTranspose2d", output_padding, self.stride)
 
     def _channels(self, in_channels: int, out_channels: int) -> Pair:
         return in_channels, out_channels
@@ -134,8 +130,8 @@ class Embedding(Module):
     """A table of vectors: integer indices (...) → (..., embedding_dim). Rows start as N(0, 1)."""
 
     def __init__(self, num_embeddings: int, embedding_dim: int):
-        _positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
-        self.weight = _parameter(num_embeddings, embedding_dim)
+        n = integer("Embedding", "num_embeddings", num_embeddings, 1)
+        self.weight = _parameter(n, integer("Embedding", "embedding_dim", embedding_dim, 1))
         init.normal_(self.weight)
 
     def forward(self, indices: Any) -> Tensor:
@@ -154,9 +150,11 @@ class BatchNorm1d(Module):
     ndim = 2
 
     def __init__(self, num_features: int, *, momentum: float = 0.1, eps: float = 1e-5):
-        _positive(type(self).__name__, num_features=num_features)
-        self.momentum, self.eps = momentum, eps
-        self.weight, self.bias = _parameter(num_features), _parameter(num_features)
+        owner = type(self).__name__
+        n = integer(owner, "num_features", num_features, 1)
+        self.momentum = number(owner, "momentum", momentum, "[0, 1]")
+        self.eps = number(owner, "eps", eps, "[0, inf)")
+        self.weight, self.bias = _parameter(n), _parameter(n)
         init.ones_(self.weight)
         self.running_mean = Tensor(backend.xp.zeros(self.weight.shape, "float32"))
         self.running_var = Tensor(backend.xp.ones(self.weight.shape, "float32"))
@@ -203,7 +201,7 @@ class LeakyReLU(Module):
     """x where x > 0, else ``negative_slope``·x."""
 
     def __init__(self, negative_slope: float = 0.01):
-        self.negative_slope = negative_slope
+        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x: Any) -> Tensor:
         return F.leaky_relu(x, self.negative_slope)
@@ -230,9 +228,7 @@ class Dropout(Module):
     """While training, zeroes entries with probability ``p``; see minigan.functional.dropout."""
 
     def __init__(self, p: float = 0.5):
-        if not 0.0 <= p < 1.0:
-            raise ValueError(f"Dropout: p must lie in [0, 1), got {p}")
-        self.p = p
+        self.p = number("Dropout", "p", p, "[0, 1)")
 
     def forward(self, x: Any) -> Tensor:
         return F.dropout(x, self.p, self.training)
@@ -245,10 +241,8 @@ class _Pooling(Module):
     """What both poolings have: windows, which do not overlap unless ``stride`` says so."""
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0):
-        owner = type(self).__name__
-        self.kernel_size = pair(owner, "kernel_size", kernel_size, 1)
-        self.stride = self.kernel_size if stride is None else pair(owner, "stride", stride, 1)
-        self.padding = pair(owner, "padding", padding, 0)
+        given = kernel_size, stride, padding
+        self.kernel_size, self.stride, self.padding = pooled(type(self).__name__, *given)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -280,7 +274,13 @@ class Unflatten(Module):
     """Axis ``dim`` split into the axes ``unflattened_size``: Unflatten(1, (1, 28, 28))."""
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...]):
-        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+        self.dim, name = integer("Unflatten", "dim", dim), "unflattened_size"
+        if not isinstance(unflattened_size, tuple | list):
+            raise wrong_type("Unflatten", name, "a tuple of integers", unflattened_size)
+        sizes = tuple(integer("Unflatten", name, size, -1) for size in unflattened_size)
+        if not sizes or sizes.count(-1) > 1:
+            raise ValueError(f"Unflatten: {name} must hold sizes and at most one -1, got {sizes}")
+        self.unflattened_size = sizes
 
     def forward(self, x: Any) -> Tensor:
         x = as_tensor(x)

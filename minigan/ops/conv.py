@@ -23,9 +23,8 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
-import numpy
-
 from minigan import backend
+from minigan.arguments import Pair, Size, pair
 from minigan.autograd import Operand, Tensor, as_tensor, record
 from minigan.backend import Array
 from minigan.ops.linalg import check_dtypes, described, operands
@@ -33,9 +32,6 @@ from minigan.ops.reduce import sum
 from minigan.ops.shape import getitem, reshape, rows
 
 __all__ = ["avg_pool2d", "conv2d", "conv2d_weight", "conv_transpose2d", "max_pool2d"]
-
-Pair = tuple[int, ...]  # (height, width)
-Size = int | Pair  # a number stands for both
 
 # --- The kernels, on arrays -----------------------------------------------------------------------
 #
@@ -187,11 +183,9 @@ def conv_transpose2d(
     op = "conv_transpose2d"
     x, weight, bias = operands(x, weight, bias)
     s, p = pair(op, "stride", stride, 1), pair(op, "padding", padding, 0)
-    rest = pair(op, "output_padding", output_padding, 0)
+    rest = remainder(op, output_padding, s)
     _check(op, x, weight, bias, x_axis=0, bias_axis=1)
     kernel = weight.shape[2:]
-    if any(r >= t for r, t in zip(rest, s, strict=True)):
-        raise ValueError(f"{op}: output_padding {rest} must be smaller than stride {s}")
     size = tuple(
         (n - 1) * t - 2 * q + k + r
         for n, t, q, k, r in zip(x.shape[2:], s, p, kernel, rest, strict=True)
@@ -280,26 +274,29 @@ def _pooling(
     op: str, x: Operand, kernel_size: Any, stride: Any, padding: Any
 ) -> tuple[Tensor, Pair, Pair, Pair]:
     """The arguments of a pooling, checked."""
-    x, kernel = as_tensor(x), pair(op, "kernel_size", kernel_size, 1)
-    s = kernel if stride is None else pair(op, "stride", stride, 1)
-    p = pair(op, "padding", padding, 0)
+    x, (kernel, s, p) = as_tensor(x), pooled(op, kernel_size, stride, padding)
     if x.ndim != 4 or x.dtype.kind != "f" or 0 in x.shape[1:]:
         raise ValueError(f"{op}: expected floats (N, C, H, W), got {x.dtype} {x.shape}")
-    if any(2 * q > k for q, k in zip(p, kernel, strict=True)):
-        raise ValueError(f"{op}: padding {p} is more than half of the kernel, {kernel}")
     _rest(op, x, kernel, s, p)
     return x, kernel, s, p
 
 
-def pair(op: str, name: str, value: Any, least: int) -> Pair:
-    """A number for both axes, or one for each: integers of at least ``least``."""
-    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    integers = all(isinstance(v, int | numpy.integer) and not isinstance(v, bool) for v in both)
-    if len(both) != 2 or not integers:
-        raise TypeError(f"{op}: {name} must be an integer or a pair of integers, got {value!r}")
-    if min(both) < least:
-        raise ValueError(f"{op}: {name} must be at least {least}, got {value}")
-    return int(both[0]), int(both[1])
+def pooled(op: str, kernel_size: Any, stride: Any, padding: Any) -> tuple[Pair, Pair, Pair]:
+    """A pooling's hyperparameters as pairs, the stride by default the kernel's size."""
+    kernel = pair(op, "kernel_size", kernel_size, 1)
+    s = kernel if stride is None else pair(op, "stride", stride, 1)
+    p = pair(op, "padding", padding, 0)
+    if any(2 * q > k for q, k in zip(p, kernel, strict=True)):
+        raise ValueError(f"{op}: padding {p} is more than half of the kernel, {kernel}")
+    return kernel, s, p
+
+
+def remainder(op: str, output_padding: Any, stride: Pair) -> Pair:
+    """A transposed convolution's ``output_padding`` as a pair, below the stride."""
+    rest = pair(op, "output_padding", output_padding, 0)
+    if any(r >= t for r, t in zip(rest, stride, strict=True)):
+        raise ValueError(f"{op}: output_padding {rest} must be smaller than stride {stride}")
+    return rest
 
 
 def _rest(op: str, x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Pair:

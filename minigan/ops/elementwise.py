@@ -13,6 +13,7 @@ from typing import Any
 import numpy
 
 from minigan import backend, fused
+from minigan.arguments import number
 from minigan.autograd import Operand, Tensor, as_tensor, is_recording, record
 from minigan.ops.shape import broadcast_to, to
 
@@ -204,11 +205,8 @@ def gate(g: Tensor, x: Tensor, slope: float) -> Tensor:
 
 def leaky_relu(x: Operand, negative_slope: float = 0.01) -> Tensor:
     """z = x where x > 0, else a·x, with the number a = ``negative_slope``.  x̄ = ḡ·(1 or a)."""
-    if not isinstance(negative_slope, NUMBERS):
-        raise TypeError(
-            f"leaky_relu: negative_slope must be a number, got {type(negative_slope).__name__}"
-        )
-    x, negative_slope = _float("leaky_relu", x), float(negative_slope)
+    x = _float("leaky_relu", x)
+    negative_slope = number("leaky_relu", "negative_slope", negative_slope)
     value = x.data * negative_slope
     pick = backend.xp.maximum if negative_slope <= 1 else backend.xp.minimum
     value = pick(x.data, value, out=value if x.ndim else None)  # 0-d: a scalar, no array

@@ -733,8 +733,8 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: F.max_pool2d(X(), 2.0), TypeError, "^max_pool2d: kernel_size must be .*, got 2.0$"),  # type: ignore[arg-type]
     # layers
     (lambda: nn.Conv2d(0, 1, 3), ValueError, "^Conv2d: in_channels must be a posit.*, got 0$"),
-    (lambda: nn.Conv2d(1, True, 3), ValueError, "^Conv2d: out_channels must be .*, got True$"),
-    (lambda: nn.ConvTranspose2d(1, 2.0, 3), ValueError, "^ConvTranspose2d: out_channels .* 2.0"),  # type: ignore[arg-type]
+    (lambda: nn.Conv2d(1, True, 3), TypeError, "^Conv2d: out_channels must be .*, got True$"),
+    (lambda: nn.ConvTranspose2d(1, 2.0, 3), TypeError, "^ConvTranspose2d: out_channels .* 2.0"),  # type: ignore[arg-type]
     (lambda: nn.Conv2d(1, 1, 0), ValueError, "^Conv2d: kernel_size must be at least 1, got 0$"),
     (lambda: nn.Conv2d(1, 1, (3, 3, 3)), TypeError, "^Conv2d: kernel_size must be an integer or"),  # type: ignore[arg-type]
     (lambda: nn.Conv2d(1, 1, 3, 0), ValueError, "^Conv2d: stride must be at least 1, got 0$"),
