@@ -15,6 +15,7 @@ Machine Learning: a Survey", section 3.2.)
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import itertools
@@ -369,12 +370,33 @@ class Tensor:
             taken.add(id(g.data))
             leaf.grad = g
 
+    def __copy__(self) -> Tensor:
+        """A leaf of its own over the same memory, or the same result; without a gradient yet."""
+        own, more = self.requires_grad and self.is_leaf, getattr(self, "__dict__", {})
+        twin = _leaf(type(self), self.data, own, self._stamp, more)
+        if not self.is_leaf:
+            twin._node = self._node
+        return twin
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        """A leaf of its own, without a gradient yet."""
+        """A leaf of its own, without a gradient yet. What shared memory shares the copy."""
         if not self.is_leaf:
             raise RuntimeError("deepcopy: only a leaf can be copied; use .detach() first")
-        memo[id(self)] = twin = type(self)(self.data.copy())
-        return twin.requires_grad_(self.requires_grad)
+        if id(self.data) not in memo:
+            memo[id(self.data)] = backend.xp.array(self.data)  # its axes lie in memory as they did
+        stamp = memo.setdefault(id(self._stamp), [0])
+        more = copy.deepcopy(getattr(self, "__dict__", {}), memo)
+        return _leaf(type(self), memo[id(self.data)], self.requires_grad, stamp, more)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """For pickle: a leaf, its entries on the host and without a gradient."""
+        if not self.is_leaf:
+            raise RuntimeError("pickle: only a leaf can be pickled; use .detach() first")
+        strides = self.data.strides
+        axes = sorted(range(self.ndim), key=lambda i: -abs(strides[i]))  # as they lie in memory
+        host = backend.to_host(self.data.transpose(axes))
+        more = getattr(self, "__dict__", None)
+        return _unpickled, (type(self), host, axes, self.requires_grad), more
 
     def __len__(self) -> int:
         if not self.shape:
@@ -424,6 +446,24 @@ class Tensor:
         __truediv__ = __rtruediv__ = __matmul__ = __rmatmul__ = _binary
         __lt__ = __le__ = __gt__ = __ge__ = _binary
         sum = mean = var = max = _reduce
+
+
+def _leaf(
+    kind: type[Tensor], array: Array, requires_grad: bool, stamp: list[int], more: dict[str, Any]
+) -> Tensor:
+    """A leaf of a class, whose constructor may take what it will."""
+    leaf = kind.__new__(kind)
+    Tensor.__init__(leaf, array, requires_grad)
+    leaf._stamp = stamp
+    for name, value in more.items():
+        setattr(leaf, name, value)
+    return leaf
+
+
+def _unpickled(kind: type[Tensor], host: Array, axes: list[int], requires_grad: bool) -> Tensor:
+    """A leaf of the backend in use now."""
+    array = backend.xp.array(host).transpose(sorted(axes, key=axes.__getitem__))
+    return _leaf(kind, array, requires_grad, [0], {})
 
 
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:

@@ -1,21 +1,30 @@
 """Layer 3: Module, the container of parameters, buffers and other modules.
 
-There is no registry: a Module's state is what its attributes hold, in the order they were set.
-A :class:`Parameter` is learned, any other Tensor is a buffer (saved, not learned) unless the graph
-computed it, a Module or a list of Modules is walked into, and names are the attribute path,
-"0.weight", as in PyTorch.
+There is no registry: a Module's state is what its attributes hold, and lists in them, in the order
+they were set. A :class:`Parameter` is learned, a Module is walked into, and names are the attribute
+path, "0.weight", as in PyTorch. Any other Tensor is saved and not learned, a constant, if no
+recorded operation computed it and no forward put it there. What the module's own forward puts
+there is no state, except in the place of a constant, whose new value it is.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import reprlib
+import threading
+import types
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy
 
 from minigan import backend
+from minigan.arguments import flag
 from minigan.autograd import Tensor
+
+T = TypeVar("T")
 
 
 class Parameter(Tensor):
@@ -23,11 +32,64 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
+    def __new__(cls, *_: Any, **__: Any) -> Parameter:
+        parameter = super().__new__(cls)  # copies too are made here, and not by __init__
+        backend.parameters[id(parameter)] = parameter  # so that a switch of backends can refuse
+        return parameter
+
     def __init__(self, data: Any):
         super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad=True)
         if isinstance(data, Tensor):
             self._stamp = data._stamp  # the same memory
-        backend.parameters[id(self)] = self  # so that a switch of backends can refuse to strand it
+
+
+def shallow_copy(x: T) -> T:
+    """What copy.copy makes of x: an object of its class that holds what x holds."""
+    twin = object.__new__(type(x))
+    vars(twin).update(vars(x))
+    return twin
+
+
+class _Running(threading.local):
+    """For each module whose forward runs in this thread, by identity, what it held before.
+
+    By path: what was there, and whether it was state.
+    """
+
+    def __init__(self) -> None:
+        self.held: dict[int, dict[str, tuple[Any, bool]]] = {}
+
+
+_running = _Running()
+
+
+def _watched(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A forward after which its module knows what Tensors the forward put there."""
+
+    @functools.wraps(forward)
+    def watched(self: Module, *inputs: Any, **options: Any) -> Any:
+        if id(self) in _running.held:  # called by itself, or by a subclass's
+            return forward(self, *inputs, **options)
+        held = _running.held[id(self)] = {
+            path: (None if path in self._left else x, self._is_state(path, x))
+            for path, x, _ in self._found(besides=(Module, Parameter))
+        }
+        try:
+            return forward(self, *inputs, **options)
+        finally:
+            del _running.held[id(self)]
+            left = {}
+            for path, x, _ in self._found(besides=(Module, Parameter)):
+                before, state = held.get(path, (None, False))
+                if x is not before:
+                    left[path] = state
+                    if state and path in vars(self):  # a twin, for it may be the caller's own
+                        vars(self)[path] = twin = x.detach()
+                        twin._node = x._node
+            if left or self._left:
+                vars(self)["_left"] = left
+
+    return watched
 
 
 class Module:
@@ -44,6 +106,33 @@ class Module:
     """
 
     training = True
+    #: The paths at which a forward put a Tensor: True if it took the place of a constant.
+    _left: Mapping[str, bool] = types.MappingProxyType({})
+
+    __copy__ = shallow_copy
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if isinstance(vars(cls).get("forward"), types.FunctionType):
+            cls.forward = _watched(cls.forward)  # type: ignore[method-assign]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if type(value) is Tensor and isinstance(vars(self).get(name), Parameter):
+            raise TypeError(
+                f"{type(self).__name__}.{name}: a Tensor in the place of a Parameter would not be "
+                "learned; use .copy_(), or assign a Parameter"
+            )
+        super().__setattr__(name, value)
+        if self._left and id(self) not in _running.held:
+            left = {path: x for path, x in self._left.items() if path.partition(".")[0] != name}
+            vars(self)["_left"] = left
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and deepcopy: results that a forward left go along without their graph."""
+        return {
+            name: x.detach() if isinstance(x, Tensor) and not x.is_leaf else x
+            for name, x in vars(self).items()
+        }
 
     def forward(self, *inputs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
@@ -55,10 +144,42 @@ class Module:
         """What computes this module and the following one of a Sequential in one pass, or None."""
         return None
 
-    def _members(self) -> Iterator[tuple[str, Any]]:
-        """What the attributes hold of Tensors and Modules, by name."""
-        for name, value in vars(self).items():
-            yield from _held(f"{type(self).__name__}.{name}", name, value)
+    def _found(self, besides: tuple[type, ...] = ()) -> list[tuple[str, Any, str]]:
+        """What :func:`_held` finds in the attributes, besides objects of some types."""
+        return [
+            entry
+            for name, value in vars(self).items()
+            if type(value) not in PLAIN and not isinstance(value, besides)
+            for entry in _held(name, value)
+            if not isinstance(entry[1], besides)
+        ]
+
+    def _is_state(self, path: str, x: Any) -> bool:
+        """Whether what was found there belongs to the state: decided when it was put there."""
+        if isinstance(x, (Module, Parameter)):
+            return True
+        if (held := _running.held.get(id(self))) is not None:
+            return held.get(path, (None, False))[1]
+        return self._left.get(path, not isinstance(x, Tensor) or x.is_leaf)
+
+    def _members(self) -> list[tuple[str, Any]]:
+        """The Modules and Tensors of the state by name; TypeError where one would be missed."""
+        found = [entry for entry in self._found() if self._is_state(*entry[:2])]
+        for kind in type(self).__mro__[: type(self).__mro__.index(Module)]:
+            for name, value in vars(kind).items():
+                if isinstance(value, HOLDERS) and name not in vars(self):
+                    held = [(path, x, "class attribute") for path, x, _ in _held(name, value)]
+                    found += [entry for entry in held if isinstance(entry[1], (Module, Parameter))]
+        members = [(path, x) for path, x, hidden in found if not hidden]
+        reached = {id(x) for _, x in members}
+        for path, x, hidden in found:
+            if hidden and id(x) not in reached:
+                raise TypeError(
+                    f"{type(self).__name__}.{path.partition('.')[0]}: a {hidden} of modules or "
+                    "tensors would not be trained or saved; let __init__ set attributes, lists or "
+                    "a Sequential"
+                )
+        return members
 
     def children(self) -> Iterator[Module]:
         """The modules directly inside this one."""
@@ -75,12 +196,15 @@ class Module:
                 yield module
                 stack.extend(reversed(list(module.children())))
 
-    def _named_tensors(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    def _named_tensors(
+        self, prefix: str = "", above: tuple[Module, ...] = ()
+    ) -> Iterator[tuple[str, Tensor]]:
+        above += (self,)
         for name, value in self._members():
-            if isinstance(value, Module):
-                yield from value._named_tensors(f"{prefix}{name}.")
-            else:
+            if not isinstance(value, Module):
                 yield prefix + name, value
+            elif value not in above:  # a module may refer to its parent
+                yield from value._named_tensors(f"{prefix}{name}.", above)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(name, Parameter) in the order they were set; a shared one appears once."""
@@ -124,10 +248,14 @@ class Module:
         # What cannot be converted fails here, before anything is overwritten.
         ready = {name: given[name].astype(t.dtype) for name, t in own.items()}
         for name, value in own.items():
+            if not isinstance(value, Parameter):  # its memory may be the caller's
+                value.data = backend.xp.empty_like(value.data)
+                _cut(value)
             value.copy_(ready[name])
 
     def train(self, mode: bool = True) -> Module:
         """Put this module and all below it in training mode (batch statistics, dropout on)."""
+        mode = flag(type(self).__name__, "mode", mode)
         for module in self.modules():
             module.training = mode
         return self
@@ -152,7 +280,8 @@ class Module:
         if numpy.dtype(dtype).kind != "f":
             raise TypeError(f"Module.to: expected a float dtype, got {dtype}")
         for _, value in self._named_tensors():
-            if value.dtype.kind == "f":
+            if value.dtype.kind == "f" and value.dtype != dtype:
+                _cut(value)
                 requires_grad = value.requires_grad
                 value.requires_grad_(False)
                 value._data, value.grad = value.data.astype(dtype), None
@@ -163,6 +292,7 @@ class Module:
         """The arguments shown between the parentheses of ``repr``."""
         return ""
 
+    @reprlib.recursive_repr()
     def __repr__(self) -> str:
         lines = [
             f"({name}): {value!r}".replace("\n", "\n  ")
@@ -175,18 +305,51 @@ class Module:
         return f"{type(self).__name__}(\n  {body}\n)"
 
 
-def _held(attribute: str, name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """A Module or Tensor itself; those in a list are named list.0, list.1, and so on within."""
-    if isinstance(value, Module) or (isinstance(value, Tensor) and value.is_leaf):
-        yield name, value
-    elif isinstance(value, (list, tuple)):
-        for i, item in enumerate(value):
-            yield from _held(attribute, f"{name}.{i}", item)
-    elif isinstance(value, dict) and any(_held(attribute, name, list(value.values()))):
-        raise TypeError(
-            f"{attribute}: a dict of modules would not be trained or saved; use attributes, a list "
-            "or a Sequential"
-        )
+#: Types of attributes that hold nothing.
+PLAIN = frozenset({bool, int, float, str, type(None)})
+#: Types of class attributes that may hold something.
+HOLDERS = (Module, Tensor, list, tuple, dict, set, frozenset, deque)
+#: What cannot be looked into without using it up.
+ITERATORS = (types.GeneratorType, map, filter, zip)
+
+
+def _held(path: str, value: Any, hidden: str = "") -> Iterator[tuple[str, Any, str]]:
+    """The Modules and Tensors in a value: the path to each, itself, and what hides it, if any.
+
+    Those in a list are named list.0, list.1, and so on within. All other containers hide: what is
+    in them is no part of the state. So do iterators, which are found themselves.
+    """
+    if isinstance(value, (Module, Tensor)):
+        yield path, value, hidden
+    elif isinstance(value, ITERATORS):
+        yield path, value, hidden or type(value).__name__
+    else:
+        inside = value if isinstance(value, (list, tuple)) else _hidden(value)
+        hidden = hidden if inside is value else hidden or type(value).__name__
+        for i, x in enumerate(inside):
+            if type(x) not in PLAIN:
+                yield from _held(f"{path}.{i}", x, hidden)
+
+
+def _hidden(value: Any) -> Iterable[Any]:
+    """What is in a container that is neither a list nor a tuple."""
+    if isinstance(value, Mapping):
+        return [*value.values(), *value]
+    if isinstance(value, functools.partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    if dataclasses.is_dataclass(value) or isinstance(value, types.SimpleNamespace):
+        return list(vars(value).values())
+    if isinstance(value, str | bytes | range) or not isinstance(value, Collection):
+        return []
+    if hasattr(value, "dtype") and value.dtype.kind != "O":  # an array of numbers
+        return []
+    return list(getattr(value, "flat", value))
+
+
+def _cut(x: Tensor) -> None:
+    """Take x out of a graph in which it is no leaf of its own."""
+    if x._node is not x._leaf_node:
+        x._node = None
 
 
 def _host_array(value: Any) -> numpy.ndarray:
@@ -210,7 +373,8 @@ class Sequential(Module):
         for i, module in enumerate(modules):
             if not isinstance(module, Module):
                 raise TypeError(
-                    f"Sequential: argument {i} is a {type(module).__name__}, not a Module"
+                    f"Sequential: argument {i} is a {type(module).__name__}, not a Module; "
+                    "modules are given one by one, Sequential(Linear(2, 3), Tanh())"
                 )
             setattr(self, str(i), module)
 

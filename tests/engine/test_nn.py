@@ -1,7 +1,11 @@
 """The layers beside PyTorch's of the same name, and what a Module does with its parameters."""
 
+import collections
 import copy
+import dataclasses
+import functools
 import math
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -573,3 +577,297 @@ def test_a_deep_copy_is_a_model_of_its_own() -> None:
     for p in twin.parameters():
         nn.init.zeros_(p)
     assert all(p.numpy().any() for p in (net[0].weight, net[0].bias, net[1].weight))
+
+
+# --- What is state ------------------------------------------------------------------------------
+
+
+class Holding(nn.Module):
+    """A module that holds what it is given."""
+
+    def __init__(self, held: Any = None) -> None:
+        self.first = nn.Linear(2, 2, bias=False)
+        self.held = held
+
+
+class Remembering(Holding):
+    """A forward that leaves its input and results wherever it can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nothing, self.features, self.named = None, [], {}  # type: ignore[var-annotated]
+        self.mask = mg.tensor([1.0, 1.0])
+        self.later = []  # type: ignore[var-annotated]
+        self.later.append(mg.tensor([4.0]))
+
+    def forward(self, x: Tensor, again: bool = False) -> Tensor:
+        self.inp = self.nothing = self.held = x
+        self.features.append(x)
+        self.later += [x]
+        self.both, self.nested = (x, x), [[x.detach()]]
+        self.named["x"] = self.seen = {x}
+        self.help(x)
+        assert list(self.state_dict()) == STATE  # while it runs, too
+        if again:
+            self(x)
+        return self.first(x) * self.mask
+
+    def help(self, x: Tensor) -> None:
+        self.helped = x
+
+
+STATE = ["first.weight", "mask", "later.0"]
+
+
+@pytest.mark.parametrize("call", ["call", "forward", "again", "without graph", "error"])
+def test_what_a_forward_leaves_is_no_state(call: str) -> None:
+    net, array = Remembering(), mg.tensor([[1.0, 2.0]]).data
+    before, x = net.state_dict(), Tensor(array)
+    assert list(before) == STATE
+    if call == "without graph":
+        with mg.no_grad():
+            net(x)
+    elif call == "error":
+        with pytest.raises(ValueError, match="features"):
+            net(mg.tensor([[1.0, 2.0, 3.0]]))
+    else:
+        {"call": net, "forward": net.forward, "again": lambda x: net.forward(x, True)}[call](x)
+    net(x)
+    assert list(net.state_dict()) == STATE
+    net.load_state_dict({name: np.zeros(value.shape) for name, value in before.items()})
+    net.load_state_dict(before)
+    net.to("float64")
+    assert x.numpy().tolist() == [[1, 2]] and x.dtype == "float32" and x.data is array
+    assert net.mask.dtype == "float64" and net.inp is x
+    assert list(copy.deepcopy(net.to("float32")).state_dict()) == STATE
+    assert len(list(net.parameters())) == 1
+
+
+def test_what_a_forward_puts_in_the_place_of_a_constant_is_its_value() -> None:
+    class Averaging(Holding):
+        def __init__(self) -> None:
+            super().__init__([mg.tensor([0.0, 0.0])])
+            self.mean, self.last = mg.tensor([0.0, 0.0]), mg.tensor([[0.0, 0.0]])
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.first(x)
+            self.mean = self.mean * 0.5 + y.sum(axis=0)  # a result, and of the call before too
+            self.held[0] = self.held[0] + 1.0
+            self.last = x
+            return y
+
+    net, x = Averaging(), mg.tensor([[1.0, 2.0]], requires_grad=True)
+    nn.init.ones_(net.first.weight)
+    before = net.state_dict()
+    assert list(before) == ["first.weight", "held.0", "mean", "last"]
+    net(x)
+    net(x)
+    y = net.mean.sum()
+    state = net.state_dict()
+    assert list(state) == list(before) and state["mean"].numpy().tolist() == [4.5, 4.5]
+    assert state["held.0"].numpy().tolist() == [2, 2] and state["last"].numpy().tolist() == [[1, 2]]
+    y.backward()  # through both calls: nothing was detached
+    assert x.grad.numpy().tolist() == [[3, 3]]
+    net.load_state_dict(before)
+    assert not net.mean.requires_grad and not net.last.requires_grad
+    assert net.mean.numpy().tolist() == [0, 0] and x.numpy().tolist() == [[1, 2]]
+    net(x)
+    assert net.to("float64").mean.dtype == "float64" and x.dtype == "float32" and x.requires_grad
+
+
+def test_what_is_assigned_outside_of_a_forward_is_state_again() -> None:
+    net = Remembering()
+    net(mg.tensor([[1.0, 2.0]]))
+    assert list(net.state_dict()) == STATE
+    net.inp, net.held = mg.tensor([1.0]), [mg.tensor([2.0])]
+    assert list(net.state_dict()) == ["first.weight", "held.0", *STATE[1:], "inp"]
+    net = nn.Module()
+    net.constant = mg.tensor([1.0])  # type: ignore[attr-defined]
+    assert list(net.state_dict()) == ["constant"]
+
+
+def test_layers_that_a_forward_builds_are_state() -> None:
+    class Lazy(Holding):
+        def forward(self, x: Tensor) -> Tensor:
+            if self.held is None:
+                self.held = [nn.Linear(2, 3), nn.BatchNorm1d(3)]
+                self.gain = nn.Parameter(mg.tensor([1.0, 1.0, 1.0]))
+            return self.held[1](self.held[0](x)) * self.gain
+
+    net = Lazy()
+    net(mg.tensor([[1.0, 2.0], [3.0, 5.0]]))
+    names = ["weight", "bias", "running_mean", "running_var"]
+    expected = ["held.0.weight", "held.0.bias", *(f"held.1.{n}" for n in names), "gain"]
+    assert list(net.state_dict()) == ["first.weight", *expected]
+    assert len(list(net.parameters())) == 6
+
+
+def test_loading_and_converting_leave_the_array_of_a_constant_alone() -> None:
+    array = mg.tensor([1.0, 2.0]).data
+    net = Holding(Tensor(array))
+    held = net.held
+    x = mg.tensor([1.0, 1.0], requires_grad=True)
+    y = (x * net.held).sum()
+    net.load_state_dict({**net.state_dict(), "held": np.array([3.0, 4.0])})
+    assert net.held is held and net.held.numpy().tolist() == [3, 4]
+    assert Tensor(array).numpy().tolist() == [1, 2]
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+    net.held = mg.tensor([1.0], requires_grad=True)  # no Parameter, but an optimiser may hold it
+    twin = mg.optim.SGD([net.held], lr=1.0)
+    net.load_state_dict({**net.state_dict(), "held": np.array([5.0])})
+    (net.held * 2.0).sum().backward()
+    twin.step()
+    assert net.held.item() == 3
+
+
+Fields = collections.namedtuple("Fields", "a b")
+
+
+@dataclasses.dataclass
+class Record:
+    layer: Any
+
+
+def layers() -> list[nn.Module]:
+    return [nn.Linear(1, 1), nn.Tanh()]
+
+
+def objects() -> np.ndarray:
+    held = np.empty((2, 1), object)
+    held[:, 0] = layers()
+    return held
+
+
+HIDING: dict[str, Callable[[], Any]] = {
+    "set": lambda: set(layers()),
+    "frozenset": lambda: frozenset(layers()),
+    "deque": lambda: collections.deque(layers()),
+    "ndarray": objects,
+    "generator": lambda: (nn.Linear(1, 1) for _ in range(2)),
+    "map": lambda: map(nn.Sequential, layers()),
+    "zip": lambda: zip(layers(), layers(), strict=True),
+    "dict": lambda: {"a": nn.Linear(1, 1)},
+    "OrderedDict": lambda: collections.OrderedDict(a=nn.Linear(1, 1)),
+    "defaultdict": lambda: collections.defaultdict(list, a=layers()),
+    "mappingproxy": lambda: types.MappingProxyType({"a": nn.Linear(1, 1)}),
+    "dict_values": lambda: {"a": nn.Linear(1, 1)}.values(),
+    "UserList": lambda: collections.UserList(layers()),
+    "partial": lambda: functools.partial(nn.Linear(1, 1)),
+    "Record": lambda: Record([nn.Linear(1, 1)]),
+    "SimpleNamespace": lambda: types.SimpleNamespace(layer=nn.Linear(1, 1)),
+}
+WITHIN: dict[str, Callable[[Any], Any]] = {
+    "itself": lambda held: held,
+    "a list": lambda held: [1, [held]],
+    "a named tuple": lambda held: Fields(held, None),
+}
+
+
+@pytest.mark.parametrize("kind", HIDING)
+@pytest.mark.parametrize("within", WITHIN)
+def test_a_container_that_is_not_walked_is_refused(kind: str, within: str) -> None:
+    net = Holding(WITHIN[within](HIDING[kind]()))
+    words = f"^Holding.held: a {kind} of modules or tensors would not be trained or saved"
+    for call in (net.state_dict, net.train, lambda: net.to("float64"), lambda: list(net.modules())):
+        with pytest.raises(TypeError, match=words):
+            call()
+    with pytest.raises(TypeError, match=words):
+        list(nn.Sequential(net).parameters())
+
+
+@pytest.mark.parametrize("held", [nn.Parameter, Tensor])
+def test_a_container_of_tensors_is_refused_too(held: type[Tensor]) -> None:
+    for container in ({"a": held(mg.tensor([1.0]).data)}, {held(mg.tensor([1.0]).data)}):
+        with pytest.raises(TypeError, match="Holding.held: a (dict|set) of modules or tensors"):
+            Holding(container).state_dict()
+
+
+def test_a_container_of_nothing_to_save_is_nobodys_business() -> None:
+    for held in (
+        {"a": 1, "b": [2.0], 3: "x"},
+        {1, "a"},
+        collections.deque([1]),
+        np.ones((2, 2)),
+        np.array([None, "a"]),
+        range(10**12),
+        b"abc",
+        np.str_("abc"),
+        functools.partial(F.leaky_relu, negative_slope=0.1),
+        F.relu,
+        nn.Linear,
+        iter([1]),
+        Record(1),
+        Fields(1, "a"),
+    ):
+        assert list(Holding(held).state_dict()) == ["first.weight"]
+
+
+def test_a_container_of_what_is_found_elsewhere_loses_nothing() -> None:
+    net = Holding()
+    net.held = {"first": net.first, "again": [net.first]}
+    assert list(net.state_dict()) == ["first.weight"]
+
+
+def test_a_named_tuple_is_a_tuple() -> None:
+    net = Holding(Fields(nn.Linear(1, 1, bias=False), mg.tensor([1.0])))
+    assert list(net.state_dict()) == ["first.weight", "held.0.weight", "held.1"]
+
+
+def test_a_class_attribute_that_holds_modules_is_refused() -> None:
+    class One(nn.Module):
+        shared = nn.Tanh()
+
+    class Several(nn.Module):
+        blocks = ([nn.Linear(1, 1)],)
+
+    class Learned(nn.Module):
+        gain = nn.Parameter(mg.tensor([1.0]))
+
+    class Below(Several):
+        pass
+
+    for kind in (One, Several, Learned, Below):
+        with pytest.raises(TypeError, match=f"{kind.__name__}.*: a class attribute of modules"):
+            kind().state_dict()
+
+    class Default(nn.Module):
+        shared, sizes, scale = nn.Tanh(), (1, 2), mg.tensor([2.0])
+
+        def __init__(self) -> None:
+            self.shared = nn.Linear(1, 1, bias=False)
+
+    assert list(Default().state_dict()) == ["shared.weight"]
+
+
+def test_a_tensor_does_not_take_the_place_of_a_parameter() -> None:
+    class Scaling(Holding):
+        def forward(self, x: Tensor) -> Tensor:
+            self.first.weight = self.first.weight * 0.5
+            return self.first(x)
+
+    net = Scaling()
+    with pytest.raises(TypeError, match="Linear.weight: a Tensor in the place of a Parameter"):
+        net(mg.tensor([[1.0, 2.0]]))
+    assert list(net.state_dict()) == ["first.weight"]
+    net.first.weight = nn.Parameter(mg.tensor([[1.0, 1.0]]))
+    net.first.weight = None  # type: ignore[assignment]
+    assert not net.state_dict()
+
+
+def test_a_module_may_refer_to_its_parent() -> None:
+    net = Holding()
+    net.held = Holding()
+    net.held.held = [net]
+    assert list(net.state_dict()) == ["first.weight", "held.first.weight"]
+    assert len(list(net.parameters())) == len(list(net.held.parameters())) == 2
+    assert "..." in repr(net) and net.to("float64").held.first.weight.dtype == "float64"
+    twin = copy.deepcopy(net)
+    assert twin.held.held[0] is twin and twin.held is not net.held
+
+
+def test_converting_to_the_same_dtype_changes_nothing() -> None:
+    net = nn.Linear(2, 1)
+    net(mg.tensor([[1.0, 2.0]])).sum().backward()
+    g, array = net.weight.grad, net.weight.data
+    assert net.to("float32").weight.grad is g and net.weight.data is array
