@@ -13,8 +13,10 @@ from typing import Any
 import numpy
 
 from minigan import backend, fused
+from minigan.arguments import number, wrong_type
 from minigan.autograd import Tensor, _mismatch
 from minigan.backend import Array
+from minigan.nn.module import shallow_copy
 
 
 class Optimizer:
@@ -25,22 +27,25 @@ class Optimizer:
     """
 
     memory: tuple[str, ...] = ()
+    squares = False  # whether it squares gradients
 
     def __init__(self, params: Iterable[Tensor], lr: float):
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
+            raise wrong_type(type(self).__name__, "params", "a list, or .parameters()", params)
         self.params = list(params)
         if not self.params:
             raise ValueError(f"{type(self).__name__}: there are no parameters to optimise")
         for i, p in enumerate(self.params):
             name = f"{type(self).__name__}: parameter {i}"
             if not isinstance(p, Tensor):
-                raise TypeError(f"{name} is a {type(p).__name__}")
+                raise TypeError(f"{name} is a {type(p).__name__}, not a Tensor")
             if not (p.is_leaf and p.requires_grad):
                 raise ValueError(
                     f"{name}, of shape {p.shape}, is not a leaf that requires gradients"
                 )
             if any(p is q for q in self.params[:i]):
                 raise ValueError(f"{name}, of shape {p.shape}, appears twice")
-        self.lr = _in_range(type(self).__name__, "lr", lr, 0.0, math.inf)
+        self.lr = number(type(self).__name__, "lr", lr, "[0, inf)")
         self.state: list[dict[str, Array]] = [{} for _ in self.params]
 
     def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
@@ -49,11 +54,25 @@ class Optimizer:
     def step(self) -> None:
         """Update every parameter that has a gradient, in place.
 
-        Before anything moves: ValueError or TypeError for one of another shape or dtype.
+        Before anything moves: ValueError or TypeError for one of another shape or dtype, and for a
+        memory of another dtype.
         """
-        for p in self.params:
-            if p.grad is not None and (p.grad.shape, p.grad.dtype) != (p.shape, p.dtype):
-                raise _mismatch(f"{type(self).__name__}.step", p.grad, p)
+        name = f"{type(self).__name__}.step"
+        for i, (p, state) in enumerate(zip(self.params, self.state, strict=True)):
+            if p.grad is None:
+                continue
+            if (p.grad.shape, p.grad.dtype) != (p.shape, p.dtype):
+                raise _mismatch(name, p.grad, p)
+            why = ""
+            if self.squares and p.dtype == "float16":
+                why = "in which small gradients' squares are 0; use float32"
+            for key, x in state.items():
+                if key != "step" and getattr(x, "dtype", p.dtype) != p.dtype:
+                    why = f"its {key} {x.dtype}; make the optimizer after .to(), or convert its "
+                    why += "memory: optimizer.load_state_dict(optimizer.state_dict())"
+                    break
+            if why:
+                raise TypeError(f"{name}: parameter {i} of shape {p.shape} is {p.dtype}, {why}")
         for p, state in zip(self.params, self.state, strict=True):
             if p.grad is not None:
                 self.update(p.data, p.grad.data, state)
@@ -97,11 +116,25 @@ class Optimizer:
                 )
         self.state = fresh
 
+    __copy__ = shallow_copy
 
-def _in_range(owner: str, name: str, value: float, low: float, high: float) -> float:
-    if not low <= value < high:
-        raise ValueError(f"{owner}: {name} must lie in [{low}, {high}), got {value}")
-    return float(value)
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and deepcopy: the memory as Tensors, which know their way to the host."""
+        state = [
+            {
+                key: Tensor(x) if hasattr(x, "shape") and key != "step" else x
+                for key, x in entry.items()
+            }
+            for entry in self.state
+        ]
+        return vars(self) | {"state": state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.state = [
+            {key: x.data if isinstance(x, Tensor) else x for key, x in entry.items()}
+            for entry in self.state
+        ]
 
 
 class SGD(Optimizer):
@@ -112,7 +145,7 @@ class SGD(Optimizer):
 
     def __init__(self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0):
         super().__init__(params, lr)
-        self.momentum = _in_range("SGD", "momentum", momentum, 0.0, 1.0)
+        self.momentum = number("SGD", "momentum", momentum, "[0, 1)")
         self.memory = ("momentum_buffer",) if momentum else ()
 
     def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
@@ -128,13 +161,14 @@ class RMSprop(Optimizer):
     """v ← α·v + (1 − α)·g²,  p ← p − lr·g / (√v + ε)   (Tieleman & Hinton 2012, lecture 6e)."""
 
     memory = ("square_avg",)
+    squares = True
 
     def __init__(
         self, params: Iterable[Tensor], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8
     ):
         super().__init__(params, lr)
-        self.alpha = _in_range("RMSprop", "alpha", alpha, 0.0, 1.0)
-        self.eps = _in_range("RMSprop", "eps", eps, 0.0, math.inf)
+        self.alpha = number("RMSprop", "alpha", alpha, "[0, 1)")
+        self.eps = number("RMSprop", "eps", eps, "[0, inf)")
 
     def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
         if not state:
@@ -151,6 +185,7 @@ class Adam(Optimizer):
     """
 
     memory = ("step", "exp_avg", "exp_avg_sq")
+    squares = True
 
     def __init__(
         self,
@@ -160,11 +195,13 @@ class Adam(Optimizer):
         eps: float = 1e-8,
     ):
         super().__init__(params, lr)
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise wrong_type("Adam", "betas", "a pair of numbers", betas)
         self.betas = (
-            _in_range("Adam", "betas[0]", betas[0], 0.0, 1.0),
-            _in_range("Adam", "betas[1]", betas[1], 0.0, 1.0),
+            number("Adam", "betas[0]", betas[0], "[0, 1)"),
+            number("Adam", "betas[1]", betas[1], "[0, 1)"),
         )
-        self.eps = _in_range("Adam", "eps", eps, 0.0, math.inf)
+        self.eps = number("Adam", "eps", eps, "[0, inf)")
 
     def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
         beta1, beta2 = self.betas

@@ -276,3 +276,51 @@ def test_a_small_gan_and_its_pytorch_twin_draw_the_same_samples_after_25_steps()
     with torch.no_grad():
         twins = g2.eval()(torch.tensor(z)).numpy()
     np.testing.assert_allclose(samples, twins, atol=1e-3, rtol=0)
+
+
+@every_method
+def test_a_memory_of_another_dtype_is_refused_before_anything_moves(method: str) -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    optimiser = make(method, list(net.parameters()))
+
+    def gradients_in(dtype: str) -> None:
+        optimiser.zero_grad()
+        net(mg.tensor(np.ones((1, 2), dtype))).sum().backward()
+
+    gradients_in("float32")
+    optimiser.step()
+    memory = optimiser.state_dict()
+    gradients_in("float32")
+    net.to("float64")
+    gradients_in("float64")
+    before = net.state_dict()
+    kept = [key for key in optimiser.memory if key != "step"]
+    if kept:
+        words = rf"step: parameter 0 of shape \(2, 2\) is float64, its {kept[0]} float32; .* \.to"
+        with pytest.raises(TypeError, match=type(optimiser).__name__ + "." + words):
+            optimiser.step()
+        for state, old in ((net.state_dict(), before), (optimiser.state_dict(), memory)):
+            for name, value in state.items():
+                np.testing.assert_array_equal(value.numpy(), old[name].numpy())
+        optimiser.load_state_dict(optimiser.state_dict())  # which is what the message advises
+    optimiser.step()
+    arrays = [v for name, v in optimiser.state_dict().items() if not name.endswith("step")]
+    assert {str(v.dtype) for v in (*net.parameters(), *arrays)} == {"float64"}
+    optimiser = make(method, list(net.to("float32").parameters()))  # or this
+    gradients_in("float32")
+    optimiser.step()
+
+
+@every_method
+def test_squares_in_float16_are_refused(method: str) -> None:
+    """Adam's first step is the learning rate; of a gradient of 1e-4 it was NaN there."""
+    p = mg.tensor(np.zeros(2, "float16"), requires_grad=True)
+    p.grad = mg.tensor(np.full(2, 1e-4, "float16"))
+    optimiser = make(method, [p])
+    if "SGD" in method:
+        optimiser.step()
+        assert np.isfinite(p.numpy()).all() and p.numpy().all()
+    else:
+        with pytest.raises(TypeError, match="parameter 0 of shape .* is float16, .* use float32"):
+            optimiser.step()
+        assert not p.numpy().any() and not optimiser.state_dict()
