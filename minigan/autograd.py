@@ -454,6 +454,8 @@ def _leaf(
     """A leaf of a class, whose constructor may take what it will."""
     leaf = kind.__new__(kind)
     Tensor.__init__(leaf, array, requires_grad)
+    if kind is not Tensor:  # a Parameter
+        backend.parameters[id(leaf)] = leaf
     leaf._stamp = stamp
     for name, value in more.items():
         setattr(leaf, name, value)

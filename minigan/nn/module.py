@@ -32,15 +32,11 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __new__(cls, *_: Any, **__: Any) -> Parameter:
-        parameter = super().__new__(cls)  # copies too are made here, and not by __init__
-        backend.parameters[id(parameter)] = parameter  # so that a switch of backends can refuse
-        return parameter
-
     def __init__(self, data: Any):
         super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad=True)
         if isinstance(data, Tensor):
             self._stamp = data._stamp  # the same memory
+        backend.parameters[id(self)] = self  # so that a switch of backends can refuse to strand it
 
 
 def shallow_copy(x: T) -> T:
@@ -206,6 +202,15 @@ class Module:
             elif value not in above:  # a module may refer to its parent
                 yield from value._named_tensors(f"{prefix}{name}.", above)
 
+    def _settle(self) -> None:
+        """Before constants are overwritten: what a forward put there may be its caller's."""
+        for module in self.modules():
+            for path, x, _ in module._found(besides=(Module, Parameter)):
+                if module._left.get(path):
+                    x.data = backend.xp.array(x.data)
+                    if x._node is not x._leaf_node:  # in a graph, and no leaf of its own
+                        x._node = None
+
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(name, Parameter) in the order they were set; a shared one appears once."""
         seen: set[int] = set()
@@ -247,10 +252,8 @@ class Module:
             raise ValueError(f"load_state_dict: {type(self).__name__} does not fit:\n  {listing}")
         # What cannot be converted fails here, before anything is overwritten.
         ready = {name: given[name].astype(t.dtype) for name, t in own.items()}
+        self._settle()
         for name, value in own.items():
-            if not isinstance(value, Parameter):  # its memory may be the caller's
-                value.data = backend.xp.empty_like(value.data)
-                _cut(value)
             value.copy_(ready[name])
 
     def train(self, mode: bool = True) -> Module:
@@ -279,9 +282,9 @@ class Module:
         """Convert every parameter and float buffer to ``dtype``, in place; gradients are lost."""
         if numpy.dtype(dtype).kind != "f":
             raise TypeError(f"Module.to: expected a float dtype, got {dtype}")
+        self._settle()
         for _, value in self._named_tensors():
             if value.dtype.kind == "f" and value.dtype != dtype:
-                _cut(value)
                 requires_grad = value.requires_grad
                 value.requires_grad_(False)
                 value._data, value.grad = value.data.astype(dtype), None
@@ -344,12 +347,6 @@ def _hidden(value: Any) -> Iterable[Any]:
     if hasattr(value, "dtype") and value.dtype.kind != "O":  # an array of numbers
         return []
     return list(getattr(value, "flat", value))
-
-
-def _cut(x: Tensor) -> None:
-    """Take x out of a graph in which it is no leaf of its own."""
-    if x._node is not x._leaf_node:
-        x._node = None
 
 
 def _host_array(value: Any) -> numpy.ndarray:

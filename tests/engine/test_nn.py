@@ -589,6 +589,9 @@ class Holding(nn.Module):
         self.first = nn.Linear(2, 2, bias=False)
         self.held = held
 
+    def forward(self, x: Tensor) -> Tensor:
+        return self.first(x)
+
 
 class Remembering(Holding):
     """A forward that leaves its input and results wherever it can."""
@@ -702,22 +705,15 @@ def test_layers_that_a_forward_builds_are_state() -> None:
     assert len(list(net.parameters())) == 6
 
 
-def test_loading_and_converting_leave_the_array_of_a_constant_alone() -> None:
-    array = mg.tensor([1.0, 2.0]).data
-    net = Holding(Tensor(array))
-    held = net.held
-    x = mg.tensor([1.0, 1.0], requires_grad=True)
-    y = (x * net.held).sum()
-    net.load_state_dict({**net.state_dict(), "held": np.array([3.0, 4.0])})
-    assert net.held is held and net.held.numpy().tolist() == [3, 4]
-    assert Tensor(array).numpy().tolist() == [1, 2]
-    with pytest.raises(RuntimeError, match="changed in place"):
-        y.backward()
-    net.held = mg.tensor([1.0], requires_grad=True)  # no Parameter, but an optimiser may hold it
-    twin = mg.optim.SGD([net.held], lr=1.0)
+def test_a_constant_that_was_assigned_outside_is_overwritten_in_place() -> None:
+    net = Holding(
+        mg.tensor([1.0], requires_grad=True)
+    )  # no Parameter, but an optimiser may hold it
+    optimiser = mg.optim.SGD([net.held], lr=1.0)
+    net(mg.tensor([[1.0, 2.0]]))
     net.load_state_dict({**net.state_dict(), "held": np.array([5.0])})
     (net.held * 2.0).sum().backward()
-    twin.step()
+    optimiser.step()
     assert net.held.item() == 3
 
 

@@ -313,7 +313,7 @@ def test_a_memory_of_another_dtype_is_refused_before_anything_moves(method: str)
 
 @every_method
 def test_squares_in_float16_are_refused(method: str) -> None:
-    """Adam's first step is the learning rate; of a gradient of 1e-4 it was NaN there."""
+    """Adam's first step is the learning rate; of a gradient of 1e-4 it was infinite there."""
     p = mg.tensor(np.zeros(2, "float16"), requires_grad=True)
     p.grad = mg.tensor(np.full(2, 1e-4, "float16"))
     optimiser = make(method, [p])
