@@ -2,9 +2,10 @@
 
 There is no registry: a Module's state is what its attributes hold, and lists in them, in the order
 they were set. A :class:`Parameter` is learned, a Module is walked into, and names are the attribute
-path, "0.weight", as in PyTorch. Any other Tensor is saved and not learned, a constant, if no
-recorded operation computed it and no forward put it there. What the module's own forward puts
-there is no state, except in the place of a constant, whose new value it is.
+path, "0.weight", as in PyTorch. Any other Tensor is a constant: saved and not learned. What is a
+constant is decided when it is put there: it is if that is before the module's first forward, or
+outside of any forward, and no recorded operation computed it. What a forward leaves behind is none,
+but in the place of a constant, whose new value it is.
 """
 
 from __future__ import annotations
@@ -46,46 +47,29 @@ def shallow_copy(x: T) -> T:
     return twin
 
 
-class _Running(threading.local):
-    """For each module whose forward runs in this thread, by identity, what it held before.
+class _Forwards(threading.local):
+    """How many forwards, one within the other, run in this thread."""
 
-    By path: what was there, and whether it was state.
-    """
-
-    def __init__(self) -> None:
-        self.held: dict[int, dict[str, tuple[Any, bool]]] = {}
+    depth = 0
 
 
-_running = _Running()
+_forwards = _Forwards()
 
 
-def _watched(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """A forward after which its module knows what Tensors the forward put there."""
+def _counted(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A forward during which what it leaves behind in Modules is no state of theirs."""
 
     @functools.wraps(forward)
-    def watched(self: Module, *inputs: Any, **options: Any) -> Any:
-        if id(self) in _running.held:  # called by itself, or by a subclass's
-            return forward(self, *inputs, **options)
-        held = _running.held[id(self)] = {
-            path: (None if path in self._left else x, self._is_state(path, x))
-            for path, x, _ in self._found(besides=(Module, Parameter))
-        }
+    def counted(self: Module, *inputs: Any, **options: Any) -> Any:
+        if self._constants is None:
+            self._decide()
+        _forwards.depth += 1
         try:
             return forward(self, *inputs, **options)
         finally:
-            del _running.held[id(self)]
-            left = {}
-            for path, x, _ in self._found(besides=(Module, Parameter)):
-                before, state = held.get(path, (None, False))
-                if x is not before:
-                    left[path] = state
-                    if state and path in vars(self):  # a twin, for it may be the caller's own
-                        vars(self)[path] = twin = x.detach()
-                        twin._node = x._node
-            if left or self._left:
-                vars(self)["_left"] = left
+            _forwards.depth -= 1
 
-    return watched
+    return counted
 
 
 class Module:
@@ -102,15 +86,15 @@ class Module:
     """
 
     training = True
-    #: The paths at which a forward put a Tensor: True if it took the place of a constant.
-    _left: Mapping[str, bool] = types.MappingProxyType({})
+    #: Where constants are that belong to the state; None, for all, until the first forward.
+    _constants: frozenset[str] | None = None
 
     __copy__ = shallow_copy
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
         if isinstance(vars(cls).get("forward"), types.FunctionType):
-            cls.forward = _watched(cls.forward)  # type: ignore[method-assign]
+            cls.forward = _counted(cls.forward)  # type: ignore[method-assign]
 
     def __setattr__(self, name: str, value: Any) -> None:
         if type(value) is Tensor and isinstance(vars(self).get(name), Parameter):
@@ -118,10 +102,21 @@ class Module:
                 f"{type(self).__name__}.{name}: a Tensor in the place of a Parameter would not be "
                 "learned; use .copy_(), or assign a Parameter"
             )
+        if _forwards.depth and type(value) is Tensor and name in (self._constants or ()):
+            node, value = value._node, Tensor(value.data.copy())  # for it may be the caller's own
+            value._node = node
         super().__setattr__(name, value)
-        if self._left and id(self) not in _running.held:
-            left = {path: x for path, x in self._left.items() if path.partition(".")[0] != name}
-            vars(self)["_left"] = left
+        if not _forwards.depth and self._constants is not None and type(value) not in PLAIN:
+            self._decide(name)
+
+    def _decide(self, name: str = "") -> None:
+        """Take the constants in an attribute, or in all of them, for state from now on."""
+        kept = {p for p in self._constants or () if p.partition(".")[0] != name}
+        held = self._found(besides=(Module, Parameter))
+        now = {p for p, x, _ in held if isinstance(x, Tensor) and x.is_leaf}
+        vars(self)["_constants"] = frozenset(
+            kept | {p for p in now if name in ("", p.partition(".")[0])}
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy: results that a forward left go along without their graph."""
@@ -151,12 +146,10 @@ class Module:
         ]
 
     def _is_state(self, path: str, x: Any) -> bool:
-        """Whether what was found there belongs to the state: decided when it was put there."""
-        if isinstance(x, (Module, Parameter)):
+        """Whether what is held there belongs to the state: decided when it was put there."""
+        if not isinstance(x, Tensor) or isinstance(x, Parameter):
             return True
-        if (held := _running.held.get(id(self))) is not None:
-            return held.get(path, (None, False))[1]
-        return self._left.get(path, not isinstance(x, Tensor) or x.is_leaf)
+        return x.is_leaf if self._constants is None else path in self._constants
 
     def _members(self) -> list[tuple[str, Any]]:
         """The Modules and Tensors of the state by name; TypeError where one would be missed."""
@@ -202,15 +195,6 @@ class Module:
             elif value not in above:  # a module may refer to its parent
                 yield from value._named_tensors(f"{prefix}{name}.", above)
 
-    def _settle(self) -> None:
-        """Before constants are overwritten: what a forward put there may be its caller's."""
-        for module in self.modules():
-            for path, x, _ in module._found(besides=(Module, Parameter)):
-                if module._left.get(path):
-                    x.data = backend.xp.array(x.data)
-                    if x._node is not x._leaf_node:  # in a graph, and no leaf of its own
-                        x._node = None
-
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(name, Parameter) in the order they were set; a shared one appears once."""
         seen: set[int] = set()
@@ -252,8 +236,8 @@ class Module:
             raise ValueError(f"load_state_dict: {type(self).__name__} does not fit:\n  {listing}")
         # What cannot be converted fails here, before anything is overwritten.
         ready = {name: given[name].astype(t.dtype) for name, t in own.items()}
-        self._settle()
         for name, value in own.items():
+            _cut(value)
             value.copy_(ready[name])
 
     def train(self, mode: bool = True) -> Module:
@@ -282,9 +266,9 @@ class Module:
         """Convert every parameter and float buffer to ``dtype``, in place; gradients are lost."""
         if numpy.dtype(dtype).kind != "f":
             raise TypeError(f"Module.to: expected a float dtype, got {dtype}")
-        self._settle()
         for _, value in self._named_tensors():
             if value.dtype.kind == "f" and value.dtype != dtype:
+                _cut(value)
                 requires_grad = value.requires_grad
                 value.requires_grad_(False)
                 value._data, value.grad = value.data.astype(dtype), None
@@ -347,6 +331,12 @@ def _hidden(value: Any) -> Iterable[Any]:
     if hasattr(value, "dtype") and value.dtype.kind != "O":  # an array of numbers
         return []
     return list(getattr(value, "flat", value))
+
+
+def _cut(x: Tensor) -> None:
+    """Take x out of a graph in which it is no leaf of its own."""
+    if x._node is not x._leaf_node:
+        x._node = None
 
 
 def _host_array(value: Any) -> numpy.ndarray:
