@@ -162,8 +162,8 @@ OWN: dict[str, Nonsense] = {
     "sample run_path": where(lambda text: Path(text) != Path("run")),
     "evaluate run_path": where(lambda text: Path(text) != Path("run")),
     "sample out": where(
-        lambda text: Path(text).suffix not in (".png", ".npz"),
-        *(".png", "x.PNG", "x.png\n", "picture.png", "file/x.png", "none/x.png", "none/x.npz"),
+        lambda text: Path(text).suffix.lower() not in (".png", ".npz"),
+        *(".png", "x.png\n", "picture.png", "file/x.png", "none/x.png", "none/x.npz"),
         *(f"{name}.png" for name in LONG),
     ),
 }
