@@ -70,14 +70,27 @@ def grade(chapter: Chapter, file: Path, job: dict[str, Any], tell: Callable[...,
     try:
         module = load(file, chapter.folder.name)
     except BaseException as error:  # exit() at import is a learner's mistake as well
-        tell(not_imported=str(Raised(error)), line=_last_line(error, file))
+        raised = f"{Raised(error)}{_advice(error, file)}"
+        tell(not_imported=raised, line=_last_line(error, file))
         return
+    tell(imported=True)
     functions = {name: vars(module)[name] for name in task.functions if name in vars(module)}
     done = 0
     for outcome in run(task, functions, job["seed"]):
         tell(outcome=outcome.as_json())
         done += 1
     tell(done=done)
+
+
+def _advice(error: BaseException, file: Path) -> str:
+    """What to do, where the error by itself does not say it."""
+    name = str(getattr(error, "name", None)).partition(".")[0]
+    if isinstance(error, NameError) and name == "get_ipython":
+        return "; only a notebook has it: delete the line"
+    beside = (file.parent / name, file.parent / f"{name}.py")
+    if isinstance(error, ModuleNotFoundError) and any(path.exists() for path in beside):
+        return "; a file is checked without those beside it: put into it what it needs"
+    return ""
 
 
 def _last_line(error: BaseException, file: Path) -> int | None:

@@ -11,28 +11,20 @@ from pathlib import Path
 
 from minigan.grading.course import Chapter
 from minigan.grading.sandbox import TIME_LIMIT, Report, check_task
-from minigan.grading.source import Source
-from minigan.grading.tasks import Task
+from minigan.grading.submissions import Submission
+from minigan.grading.tasks import GraderError, Task
 
 #: What an honest file has no reason to name. A file that wants to cheat need not name it either.
 CHECKER = ("minigan.grading", "checks.py", "solution.py")
 
 
 @dataclass(frozen=True)
-class Submission:
-    """What one learner handed in: a file for each chapter, and the files that are for none."""
-
-    name: str
-    files: dict[Chapter, Path]
-    strange: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True)
 class Grade:
-    """A submission's reports, by task."""
+    """A submission's reports, by task, and what is to be said of its files."""
 
     submission: Submission
     reports: dict[str, Report]
+    files: tuple[str, ...] = ()
 
     def share(self, task: Task) -> float | None:
         """The share of the task's checks that passed; None if it was not begun."""
@@ -44,74 +36,76 @@ class Grade:
     @cached_property
     def notes(self) -> str:
         """What a teacher should look at: files as a whole, not wrong answers."""
-        notes = [f"{path.name}: of no chapter" for path in self.submission.strange]
-        for file in self.submission.files.values():
-            text = file.read_bytes().decode(errors="replace")
-            notes += [f"{file.name} speaks of {name}: read it" for name in CHECKER if name in text]
+        notes = [*self.submission.notes, *self.files]
+        files = dict.fromkeys(report.file for report in self.reports.values())
+        for file in files:
+            text, shown = _text(file), self.submission.shown(file)
+            notes += [f"{shown} speaks of {name}: read it" for name in CHECKER if name in text]
         troubles: dict[str, list[str]] = {}
         for task_id, report in self.reports.items():
             if report.trouble:
+                where = f"{self.submission.shown(report.file)}: " if len(files) > 1 else ""
                 place = f" (line {report.line})" if report.line else ""
-                troubles.setdefault(report.trouble + place, []).append(task_id)
+                troubles.setdefault(where + report.trouble + place, []).append(task_id)
         notes += [f"{', '.join(ids)}: {trouble}" for trouble, ids in troubles.items()]
         return "; ".join(notes)
 
 
-def submissions(folder: Path, chapters: Sequence[Chapter]) -> list[Submission]:
-    """A submission is a folder of ``folder``, or a .py file in it; in the order of their names.
-
-    A file belongs to the chapter in its name (``ch04_gan_game``), or to the one whose functions it
-    defines. In a folder the files may lie at any depth; of a whole course those in its work count.
-    """
-    found = []
-    for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        if path.name.startswith((".", "__")):
-            continue
-        if path.is_dir():
-            files = [p for p in path.rglob("*.py") if ".backup" not in p.parts]
-            work = [p for p in files if p.parts[-3:-1] == ("exercises", "work")]
-            found.append(_sorted(path.name, sorted(work or files), chapters))
-        elif path.suffix == ".py":
-            found.append(_sorted(path.stem, [path], chapters))
-    return found
-
-
-def _sorted(name: str, files: Sequence[Path], chapters: Sequence[Chapter]) -> Submission:
-    by_chapter: dict[Chapter, Path] = {}
-    strange = []
-    for file in files:
-        chapter = _chapter_of(file, chapters)
-        if chapter is None or chapter in by_chapter:
-            strange.append(file)
-        else:
-            by_chapter[chapter] = file
-            name = name.replace(chapter.folder.name, "").strip(" ._-") or name
-    return Submission(name, by_chapter, tuple(strange))
-
-
-def _chapter_of(file: Path, chapters: Sequence[Chapter]) -> Chapter | None:
-    for chapter in chapters:
-        if chapter.folder.name in file.stem:
-            return chapter
+def _text(file: Path) -> str:
     try:
-        defined = set(Source.read(file).definitions)
-    except (OSError, SyntaxError, ValueError):
-        return None
-    counts = {c: len(defined & {n for t in c.tasks for n in t.functions}) for c in chapters}
-    best = max(counts, key=lambda chapter: counts[chapter])
-    return best if counts[best] else None
+        return file.read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
 
 
-def grade(submission: Submission, seed: int) -> Grade:
-    """Check every task of every chapter that was handed in, each in its own process."""
-    return Grade(
-        submission,
-        {
-            task.id: check_task(chapter, task, file, seed, TIME_LIMIT)
-            for chapter, file in submission.files.items()
-            for task in chapter.tasks
-        },
-    )
+def grade(submission: Submission, chapters: Sequence[Chapter], seed: int) -> Grade:
+    """Check every task of the chapters that were handed in, each in its own process.
+
+    Where several files are named for a chapter, the better of each task counts; a file that only
+    defines its functions counts where no named file has an answer.
+    """
+    reports: dict[str, Report] = {}
+    notes = []
+    for chapter in chapters:
+        named, guessed = (of.get(chapter, []) for of in (submission.named, submission.guessed))
+        used = dict.fromkeys(named or guessed)
+        counted = set()
+        for task in chapter.tasks if used else ():
+            tried = [_check(chapter, task, file, seed) for file in named or guessed]
+            if named and not any(report.outcomes for report in tried):
+                more = [_check(chapter, task, file, seed) for file in guessed]
+                tried += [report for report in more if report.outcomes]
+            best = reports[task.id] = max(tried, key=_worth)
+            used |= dict.fromkeys(report.file for report in tried)
+            if best.outcomes:
+                counted.add(best.file)
+        if len(used) > 1:
+            *some, last = map(submission.shown, used)
+            here = [submission.shown(file) for file in used if file in counted]
+            notes.append(
+                f"chapter {chapter.number} is in {', '.join(some)} and {last}: the better of each "
+                f"task counts, from {' and '.join(here) or 'neither'}"
+            )
+        notes += [
+            f"{submission.shown(file)}: not graded, {submission.shown(named[0])} has the name"
+            for file in guessed
+            if file not in used
+        ]
+    if submission.chapters and not submission.chapters & {*chapters}:
+        others = ", ".join(sorted(chapter.number for chapter in submission.chapters))
+        notes.append(f"nothing of this chapter, only of {others}")
+    return Grade(submission, reports, tuple(notes))
+
+
+def _check(chapter: Chapter, task: Task, file: Path, seed: int) -> Report:
+    try:
+        return check_task(chapter, task, file, seed, TIME_LIMIT)
+    except GraderError as error:  # which must not cost a class its table
+        return Report(task, file, seed, trouble=f"the grader is at fault: {error}")
+
+
+def _worth(report: Report) -> tuple[bool, int, bool, bool]:
+    return report.passed, report.score, bool(report.outcomes), not report.not_started
 
 
 def as_csv(grades: Sequence[Grade], tasks: Sequence[Task]) -> str:
@@ -125,13 +119,18 @@ def as_csv(grades: Sequence[Grade], tasks: Sequence[Task]) -> str:
         cells = ["" if share is None else f"{share:.2f}" for share in shares]
         passed = sum(grade.reports[t.id].passed for t in tasks if t.id in grade.reports)
         row = [grade.submission.name, passed, len(tasks), f"{score:.1f}", *cells, grade.notes]
-        writer.writerow([_text(cell) for cell in row])
+        writer.writerow([_cell(part) for part in row])
     return table.getvalue()
 
 
-def _text(cell: object) -> str:
+def one_line(text: str) -> str:
+    """On one line, and no character of a name in it is a command to the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
+
+
+def _cell(part: object) -> str:
     """A cell that no spreadsheet takes for a formula."""
-    text = " ".join(str(cell).split())
+    text = one_line(str(part))
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
@@ -143,5 +142,5 @@ def as_text(grades: Sequence[Grade], tasks: Sequence[Task]) -> str:
         "  ".join(cell.ljust(w) if not i else cell.rjust(w) for i, (cell, w) in pairs).rstrip()
         for pairs in (list(enumerate(zip(row, widths, strict=True))) for row in rows)
     ]
-    notes = [f"{grade.submission.name}: {grade.notes}" for grade in grades if grade.notes]
+    notes = [one_line(f"{grade.submission.name}: {grade.notes}") for grade in grades if grade.notes]
     return "\n".join([*lines, *notes]) + "\n"

@@ -22,6 +22,7 @@ from minigan.grading.report import Screen, show_list, show_report, states
 from minigan.grading.sandbox import Report, check_task
 from minigan.grading.scaffold import files
 from minigan.grading.source import Source, with_stubs
+from minigan.grading.submissions import submissions
 from minigan.grading.tasks import GraderError, Task
 from minigan.options import PathName
 
@@ -272,8 +273,8 @@ def grade(
 ) -> int:
     """Grade the submissions in FOLDER: a folder or a file for each learner."""
     course = Course.find()
-    chapters = [course.select(n)[0] for n in numbers] or list(course.chapters)
-    found = classroom.submissions(folder, chapters)
+    chapters = list(dict.fromkeys(course.select(n)[0] for n in numbers)) or list(course.chapters)
+    found = submissions(folder, course.chapters)
     if not found:
         raise click.UsageError(f"{folder}: no submissions, neither folders nor .py files")
     if out and not out.absolute().parent.is_dir():
@@ -282,12 +283,13 @@ def grade(
     click.echo(f"seed {seed}", err=True)
     grades = []
     for i, submission in enumerate(found, 1):
-        click.echo(f"{i}/{len(found)}  {submission.name}", err=True)
-        grades.append(classroom.grade(submission, seed))
-    handed_in = {chapter.number for submission in found for chapter in submission.files}
-    tasks = [t for c in chapters if numbers or c.number in handed_in for t in c.tasks]
+        click.echo(f"{i}/{len(found)}  {classroom.one_line(submission.name)}", err=True)
+        grades.append(classroom.grade(submission, chapters, seed))
+    handed_in = {chapter for submission in found for chapter in submission.chapters}
+    tasks = [t for c in chapters if numbers or c in handed_in for t in c.tasks]
     if not tasks:
-        raise click.UsageError(f"{folder}: no file in it belongs to a chapter")
+        why = "; ".join(f"{grade.submission.name}: {grade.notes}" for grade in grades[:3])
+        raise click.UsageError(f"{folder}: no file in it belongs to a chapter. {why}")
     table = classroom.as_csv(grades, tasks) if as_csv or out else classroom.as_text(grades, tasks)
     if not out:
         click.echo(table, nl=False)

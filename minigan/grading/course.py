@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 from collections.abc import Iterator
@@ -21,17 +20,19 @@ class NoSuchTaskError(ValueError):
 
 
 def load(path: Path, name: str) -> ModuleType:
-    """Run a file as a module of that name, without leaving bytecode beside it."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise GraderError(f"{path} cannot be loaded")
-    module = importlib.util.module_from_spec(spec)
+    """Run a file, of any suffix, as a module of that name.
+
+    Bytecode beside it is neither read nor written, and its asserts and docstrings are there even
+    under ``python -OO``.
+    """
+    module = ModuleType(name)
+    module.__file__ = str(path)
     sys.modules[name] = module
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = before
+        code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True, optimize=0)
+    except (RecursionError, MemoryError) as error:
+        raise SyntaxError("nested too deeply") from error
+    exec(code, vars(module))
     return module
 
 
@@ -73,6 +74,11 @@ class Chapter:
         except Exception as error:
             raise GraderError(f"{path}: {type(error).__name__}: {error}") from error
 
+    def checks_of(self, task: Task) -> str:
+        """A hash of the task's checks and of what they use in checks.py, as it is written there."""
+        names = [name for name, value in vars(self._checks).items() if value is task] or ["TASKS"]
+        return Source.read(self.folder / "checks.py").digest(names, as_written=True)
+
     @property
     def title(self) -> str:
         """The first line of checks.py, after "Chapter NN: "."""
@@ -105,7 +111,13 @@ class Course:
 
     @classmethod
     def find(cls, start: Path | None = None) -> Course:
-        start = (start or Path.cwd()).absolute()
+        try:
+            start = (start or Path.cwd()).absolute()
+        except OSError as error:
+            raise NoSuchTaskError(
+                "the current folder is gone or cannot be read; go to the folder of the course "
+                "(a clone of minigan) and try again"
+            ) from error
         for folder in (start, *start.parents):
             found = sorted((folder / "exercises").glob("ch[0-9][0-9]_*/checks.py"))
             if found:

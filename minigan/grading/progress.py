@@ -1,9 +1,9 @@
 """What a learner has done, in ``exercises/work/.progress.json``, and backups of what is replaced.
 
 A pass is remembered by the hash of the code that passed, so finished work stays finished whatever
-becomes of the checks. Writers take turns by a lock, each reads before it writes, and the file is
-replaced as a whole: a kill leaves the old content or the new. A file that cannot be read is put
-among the backups.
+becomes of the checks; beside it stand hashes of the file and of the checks as they were then.
+Writers take turns by a lock, each reads before it writes, and the file is replaced as a whole: a
+kill leaves the old content or the new. A file that cannot be read is put among the backups.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from minigan.checkpoint import write_atomic
 from minigan.grading.sandbox import Report
+from minigan.grading.source import decode
 
 Entry = dict[str, Any]
 
@@ -45,7 +46,9 @@ class Work:
     # --- progress ---
 
     def read(self) -> dict[str, Entry]:
-        """By task: passed {hash: when}, score, of, hints, gave_up. {} if there is nothing yet."""
+        """By task: passed {hash: when}, around {hash: {"file": hash, "checks": hash}}, score, of,
+        hints, gave_up. {} if there is nothing yet.
+        """
         try:
             entries = json.loads(self.file.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
@@ -76,6 +79,7 @@ class Work:
             entry["score"], entry["of"] = report.score, len(report.task.checks)
             if report.passed:
                 entry.setdefault("passed", {}).setdefault(report.digest, now())
+                entry.setdefault("around", {})[report.digest] = report.around
 
         return self.update(report.task.id, change)
 
@@ -94,7 +98,8 @@ class Work:
         with self.locked():
             old = self._backup(path) if path.exists() else None
             if not isinstance(new, bytes):
-                new = new(path.read_text(encoding="utf-8-sig") if old else "").encode()
+                text, encoding = decode(path.read_bytes() if old else b"")
+                new = new(text).encode(encoding)
             write_atomic(path, new)
             return old
 

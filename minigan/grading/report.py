@@ -118,12 +118,13 @@ def show_report(report: Report, course: Course, entry: Mapping[str, Any], screen
     show_printed(report, screen)
     score = f"Score {report.score}/{len(task.checks)}"
     if report.passed:
-        say(screen.wrapped(f"{score} · done: see minigan solution {task.id}"), bold=True)
+        more = f": see minigan solution {task.id}"
+        shown = course.chapter(task.id[:2]).solution.exists()
+        say(screen.wrapped(f"{score} · done{more * shown}"), bold=True)
         return
     if report.digest in entry.get("passed", {}):
-        say(
-            screen.wrapped("This code passed before; the course's checks changed since. It counts.")
-        )
+        since = _changes(report, entry.get("around", {}).get(report.digest))
+        say(screen.wrapped(f"This code passed before{since}. In minigan list it stays passed."))
     hints = entry.get("hints", 0)
     turn = "all 3 open" if hints >= 3 else f"{hints + 1} of 3"
     say(screen.wrapped(f"{score} · next: minigan hint {task.id} ({turn})"), bold=True)
@@ -131,6 +132,17 @@ def show_report(report: Report, course: Course, entry: Mapping[str, Any], screen
     if report.outcomes:
         again = f"(the same inputs again: minigan check {task.id} --seed {report.seed})"
         say(screen.wrapped(again))
+
+
+def _changes(report: Report, then: Mapping[str, str] | None) -> str:
+    """What is not as it was when the same code passed; no more is known of why it fails now."""
+    if then is None:  # a pass of an earlier version
+        return ""
+    parts = {"checks": "the course's checks", "file": "other lines of the file"}
+    changed = [words for part, words in parts.items() if then.get(part) != report.around[part]]
+    if not changed:
+        return "; neither the file nor the course's checks changed since"
+    return f"; {' and '.join(changed)} changed since"
 
 
 def show_printed(report: Report, screen: Screen, lines: int = 12) -> None:

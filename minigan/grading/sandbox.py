@@ -29,7 +29,7 @@ from typing import Any, BinaryIO
 import minigan
 from minigan.grading import platforms
 from minigan.grading.course import Chapter
-from minigan.grading.source import Source
+from minigan.grading.source import Source, sha, why_not
 from minigan.grading.tasks import GraderError, Outcome, Task
 
 TIME_LIMIT = 10.0  # seconds for the learner's code, from when everything else is imported
@@ -47,6 +47,7 @@ class Report:
         not_started: there is no file, or the stub is untouched.
         printed: what the learner's code printed.
         digest: the hash of the code that was checked.
+        around: hashes of the whole "file" and of the task's "checks", which may change it all.
     """
 
     task: Task
@@ -58,6 +59,7 @@ class Report:
     not_started: bool = False
     printed: str = ""
     digest: str = ""
+    around: dict[str, str] = field(default_factory=dict)
 
     @property
     def score(self) -> int:
@@ -86,23 +88,37 @@ def check_task(
     except FileNotFoundError:
         report.not_started = True
         return report
-    except SyntaxError as error:
-        report.trouble, report.line = f"not valid Python: {error.msg}", error.lineno
-        return report
-    except (ValueError, OSError) as error:
-        report.trouble = f"cannot be read: {error}"
+    except (OSError, SyntaxError, ValueError) as error:
+        report.trouble, report.line = why_not(error), getattr(error, "lineno", None)
         return report
     report.digest = source.digest(task.functions)
+    report.around = {"file": sha([source.text]), "checks": chapter.checks_of(task)}
     report.not_started = all(source.untouched(name) for name in task.functions)
     missing = [name for name in task.functions if name not in source.definitions]
     if missing:
-        report.trouble = f"there is no function {missing[0]} in the file"
-        others = {name for other in chapter.tasks for name in other.functions}
-        if like := difflib.get_close_matches(missing[0], set(source.definitions) - others, 1):
-            report.trouble += f"; is it {like[0]}?"
-    elif not report.not_started:
+        report.trouble, report.line = _missing(missing[0], source, chapter)
+    if not report.not_started and len(missing) < len(task.functions):
         _run_child(chapter, report, time_limit)
+    for outcome in report.outcomes:
+        if outcome.missing in source.definitions:
+            report.trouble = (
+                f"{outcome.missing} is not there when the file is imported; "
+                "is it under if __name__ == '__main__'?"
+            )
+            report.line = source.line(outcome.missing)
     return report
+
+
+def _missing(name: str, source: Source, chapter: Chapter) -> tuple[str, int | None]:
+    """What to do about a function that the file does not have, and the line to look at."""
+    if line := source.line(name):
+        return f"{name} is inside of a class or a function; move it to the left margin", line
+    words = f"there is no function {name} in the file"
+    others = {other for task in chapter.tasks for other in task.functions}
+    mine = {other.casefold(): other for other in source.definitions if other not in others}
+    if like := difflib.get_close_matches(name.casefold(), mine, 1):
+        words += f"; is it {mine[like[0]]}?"
+    return words, None
 
 
 def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
@@ -115,12 +131,14 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
         "seed": report.seed,
         "seconds": time_limit,
     }
+    ready = imported = False
     done = running = None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        child = _Child(json.dumps(job).encode(), folder)
+        child = _Child(json.dumps(job).encode(), folder, report.seed)
         try:
             for event in child.events(secret):
                 if "ready" in event:
+                    ready = True
                     child.deadline = time.monotonic() + time_limit
                 elif "at_fault" in event:
                     raise GraderError(event["at_fault"])
@@ -128,6 +146,8 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
                     report.trouble = f"importing the file raised {event['not_imported']}"
                     report.line = event["line"]
                     return
+                elif "imported" in event:
+                    imported = True
                 elif "running" in event:
                     running = event["running"]
                 elif "outcome" in event:
@@ -135,16 +155,23 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
                 elif "done" in event:
                     done = event["done"]
                     break
+            what = _current(report) if imported else "importing the file"
             if child.flooded:
                 report.trouble = f"stopped: it printed more than {OUTPUT_LIMIT >> 20} MB"
-            elif time.monotonic() >= child.deadline:
+            elif done is None and time.monotonic() >= child.deadline:
+                if not ready:
+                    raise GraderError(f"its process was not ready after {START_LIMIT:g} s")
                 report.trouble = (
-                    f"stopped: {_current(report)} took longer than {time_limit:g} s; "
-                    "an endless loop?"
+                    f"stopped: {what} took longer than {time_limit:g} s; an endless loop?"
                 )
                 report.line = running
+            elif done is None and not ready:
+                death = child.death()
+                child.end()  # which reads the rest of what it said
+                why = " ".join(child.printed.decode(errors="backslashreplace").split())
+                raise GraderError(f"its process did not start, {death}. {why[-300:]}")
             elif done is None:
-                report.trouble = f"{_current(report)} did not finish: {child.death()}"
+                report.trouble = f"{what} did not finish: {child.death()}"
             elif done != len(report.outcomes):
                 report.trouble = "the checks did not report what they did"
         finally:
@@ -159,24 +186,48 @@ def _current(report: Report) -> str:
     return f'"{checks[at].name}"' if at < len(checks) else "the end"
 
 
+#: Of the variables that are Python's, those that say where it and its packages are.
+PLACES = {
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONPLATLIBDIR",
+    "PYTHONEXECUTABLE",
+    "PYTHONUSERBASE",
+    "PYTHONNOUSERSITE",
+}
+#: How variables begin that change what Python, NumPy, matplotlib and minigan do.
+SETTINGS = ("PYTHON", "NUMPY", "NPY_", "MATPLOTLIBRC", "MINIGAN_")
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def _environment(seed: int) -> dict[str, str]:
+    """Of the environment what says where things are, and nothing that could change a verdict.
+
+    A notebook's kernel, an editor or the user may have set what strips asserts, makes errors of
+    warnings, or asks for a window to draw in.
+    """
+    kept = {k: v for k, v in os.environ.items() if k in PLACES or not k.startswith(SETTINGS)}
+    package = str(Path(minigan.__file__).parent.parent)
+    given = [os.path.abspath(p) for p in kept.get("PYTHONPATH", "").split(os.pathsep) if p]
+    return kept | {
+        "PYTHONPATH": os.pathsep.join([package, *given]),
+        "PYTHONUTF8": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": str(seed % 2**32),  # the order of a set is an input too
+        "MPLBACKEND": "Agg",
+        **dict.fromkeys(THREADS, "1"),  # the arrays are small
+    }
+
+
 class _Child:
     """The process, with a thread for each of its two outputs."""
 
-    def __init__(self, job: bytes, folder: str):
-        package = str(Path(minigan.__file__).parent.parent)
-        given = [
-            os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p
-        ]
-        environment = {
-            **{k: v for k, v in os.environ.items() if k != "MINIGAN_BACKEND"},
-            "PYTHONPATH": os.pathsep.join([package, *(os.path.abspath(p) for p in given if p)]),
-            "PYTHONUTF8": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "OPENBLAS_NUM_THREADS": "1",  # the arrays are small
-            "OMP_NUM_THREADS": "1",
-        }
+    def __init__(self, job: bytes, folder: str, seed: int):
         self.process = platforms.start(
-            [sys.executable, "-P", "-m", "minigan.grading.child"], env=environment, cwd=folder
+            [sys.executable, "-P", "-m", "minigan.grading.child"],
+            env=_environment(seed),
+            cwd=folder,
         )
         self.deadline = time.monotonic() + START_LIMIT
         self.printed = b""

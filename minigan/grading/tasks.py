@@ -161,6 +161,7 @@ class Outcome:
     raised: str = ""
     looks_like: str = ""
     line: int | None = None
+    missing: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -192,7 +193,10 @@ class Raised:
 def run(task: Task, functions: Mapping[str, Any], seed: int) -> Iterator[Outcome]:
     """Run the checks in order, up to the first that fails."""
     for check in task.checks:
-        outcome = _run_check(task, check, functions, seed)
+        with warnings.catch_warnings(), numpy.errstate(all="ignore"):
+            # Which a learner's file may have made errors: it is no fault of an oracle's.
+            warnings.simplefilter("ignore")
+            outcome = _run_check(task, check, functions, seed)
         yield outcome
         if not outcome.ok:
             return
@@ -206,7 +210,7 @@ def _run_check(
     if expect is None:
         raise GraderError(f"{task.id}, {check.name}: nothing to expect")
     if name not in functions:
-        return Outcome(check.name, False, raised=f"there is no function {name}")
+        return Outcome(check.name, False, raised=f"there is no function {name}", missing=name)
     function = functions[name]
     if not callable(function):
         return Outcome(check.name, False, raised=f"{name} is not a function")

@@ -1,5 +1,6 @@
 """The exercises as a learner meets them: files, processes, exit codes, progress."""
 
+import ast
 import csv
 import io
 import json
@@ -9,20 +10,23 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from commands import Result, minigan, refused
 
 from minigan.grading import check as notebook_check
 from minigan.grading import status
 from minigan.grading.classroom import Grade, Submission, as_csv
-from minigan.grading.course import Course
+from minigan.grading.course import Course, load
 from minigan.grading.progress import Work
 from minigan.grading.report import Screen
-from minigan.grading.sandbox import check_task
+from minigan.grading.sandbox import THREADS, check_task
 from minigan.grading.source import Source
+from minigan.grading.tasks import Check, Task, run
 
 pytestmark = pytest.mark.on_the_host("starts processes of its own")
 ROOT = Path(__file__).parents[2]
@@ -53,6 +57,11 @@ def progress(work: Path) -> dict[str, Any]:
     return found
 
 
+def said(result: Result) -> str:
+    """Without the breaks of lines."""
+    return " ".join(result.out.split())
+
+
 # --- check ----------------------------------------------------------------------------------------
 
 
@@ -76,6 +85,20 @@ def test_a_wrong_call_is_one_line(course: Path, tmp_path: Path, monkeypatch: Any
     refused(minigan("solution", "04.1"), 2, "not passed yet")
     monkeypatch.chdir("/")
     refused(minigan("list"), 2, "no exercises/")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder in use cannot be deleted")
+def test_a_deleted_folder_is_said(course: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = course / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for command in ("list", "start 04", "check", "hint 04.1", "solution 04.1", "reset 04", "watch"):
+        refused(minigan(*command.split()), 2, "current folder is gone", "folder of the course")
+    refused(minigan("grade", course), 2, "current folder is gone")
+    for function in (notebook_check, status):
+        with pytest.raises(ValueError, match="current folder is gone"):
+            function("04")
 
 
 def test_a_grader_at_fault_is_not_the_learners_mistake(work: Path, course: Path) -> None:
@@ -204,6 +227,145 @@ def test_a_hostile_file_is_a_failed_check(
         assert work.read_text().splitlines()[report.line - 1].strip() == "while True: pass"
 
 
+SETTINGS = {
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "MATPLOTLIBRC": "/nowhere",
+    "PYTHONOPTIMIZE": "2",
+    "PYTHONWARNINGS": "error",
+    "PYTHONINSPECT": "1",
+    "PYTHONSTARTUP": "/nowhere.py",
+    "PYTHONVERBOSE": "2",
+    "PYTHONHASHSEED": "none",
+    "PYTHONIOENCODING": "ascii",
+    "PYTHONINTMAXSTRDIGITS": "640",
+    "MINIGAN_BACKEND": "nonsense",
+    "MINIGAN_DATA": "/nowhere",
+    "NPY_DISABLE_CPU_FEATURES": "nonsense",
+    "OMP_NUM_THREADS": "64",
+    "MKL_NUM_THREADS": "64",
+}
+
+
+def test_no_setting_of_a_notebook_or_a_user_changes_a_verdict(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that draws, that relies on asserts, and that Python only warns about."""
+    work.write_text(
+        "import os, matplotlib.pyplot as plt\nplt.plot([1])\nplt.show()\n"
+        "print({k: v for k, v in os.environ.items() if k in "
+        f"{[*SETTINGS, *THREADS]}" "})\n"
+        "try:\n    assert False\nexcept AssertionError:\n    '\\d'\n    int('1' * 4000)\n"
+        "else:\n    raise RuntimeError('no asserts')\n" + RIGHT
+    )  # fmt: skip
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    result = minigan("check", "04.1", "--seed", "7")
+    assert result.code == 0, result.out
+    given = {"MPLBACKEND": "Agg", "PYTHONHASHSEED": "7", **dict.fromkeys(THREADS, "1")}
+    shown = next(line for line in result.out.splitlines() if line.strip().startswith("{"))
+    assert ast.literal_eval(shown.strip()) == given
+    monkeypatch.setenv("PYTHONHASHSEED", "8")
+    order = "print(sorted({'a', 'b', 'c', 'd', 'e'}, key=hash))\n"
+    work.write_text(order + RIGHT)
+    once, again = (minigan("check", "04.1", "--seed", "7").out for _ in range(2))
+    assert once == again
+
+
+def test_what_says_where_packages_are_reaches_the_process(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/package_of_mine.py").write_text("x = 1")
+    work.write_text("import package_of_mine\n" + RIGHT)
+    assert minigan("check", "04.1").code == 1
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "elsewhere"))
+    assert minigan("check", "04.1").code == 0
+
+
+def test_errors_that_a_file_makes_of_warnings_are_not_the_graders() -> None:
+    """An oracle may take the logarithm of 0, whatever a learner's file tells NumPy."""
+    cases = Check("of zero", why="", cases=lambda rng: [(np.zeros(1),)])
+    task = Task("09.1", ("log",), "", 1, 1, "", ("", "", ""), (cases,), oracle=np.log)
+    with np.errstate(all="raise"):
+        (outcome,) = run(task, {"log": np.log}, 0)
+    assert outcome.ok
+
+
+def test_a_process_that_does_not_start_is_the_graders_fault(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the learner's has run, so nothing is said of it; a class loses no table."""
+    work.write_text(RIGHT)
+    broken = os.environ | {"PYTHONHASHSEED": "none"}
+    monkeypatch.setattr("minigan.grading.sandbox._environment", lambda seed: broken)
+    refused(minigan("check", "04.1"), 2, "grader is at fault", "did not start", "PYTHONHASHSEED")
+    (tmp_path / "handed in").mkdir()
+    shutil.copy(work, tmp_path / "handed in/ada_ch04_gan_game.py")
+    result = minigan("grade", tmp_path / "handed in")
+    assert result.code == 0 and "ada: 04.1: the grader is at fault: its process" in result.out
+    monkeypatch.setattr("minigan.grading.sandbox.START_LIMIT", 0.0)
+    refused(minigan("check", "04.1"), 2, "grader is at fault", "not ready after 0 s")
+
+
+WHERE = {
+    "a class": ("class A:\n    " + RIGHT.replace("\n", "\n    "), "move it to the left margin (line 2)"),
+    "a condition": (
+        "if __name__ == '__main__':\n    " + RIGHT.replace("\n", "\n    "),
+        "is it under if __name__ == '__main__'? (line 2)",
+    ),
+    "a name in capitals": (RIGHT.replace("optimal_discriminator", "OPTIMAL_DISCRIMINATOR"), "is it OPTIMAL_"),
+    "a magic": (f"x = 1\n%matplotlib inline\n{RIGHT}", "only a notebook understands this line; delete it (line 2)"),
+    "an exported magic": (f"# In[1]:\nget_ipython().magic('x')\n{RIGHT}", "delete the line (line 2)"),
+    "a notebook": ('{"cells": [], "metadata": {}, "nbformat": 4}', "it is a notebook by another name"),
+    "a helper": (f"import helpers\n{RIGHT}", "a file is checked without those beside it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WHERE)
+def test_where_it_is_not_looked_for_the_report_says_what_to_do(work: Path, what: str) -> None:
+    code, part = WHERE[what]
+    (work.parent / "helpers.py").touch()
+    work.write_text(code)
+    result = minigan("check", "04.1")
+    assert result.code == 1 and part in said(result), result.out
+
+
+def test_a_function_that_is_there_counts_though_another_is_missing(work: Path) -> None:
+    work.write_text(SOLUTION.replace("def generator_loss_non_saturating", "def other"))
+    chapter, (task,) = Course.find().select("04.4")
+    report = check_task(chapter, task, seed=0)
+    assert 0 < report.score < len(task.checks) and not report.passed
+    assert report.trouble.startswith("there is no function generator_loss_non_saturating")
+
+
+ENCODINGS = {
+    "a mark": ("utf-8-sig", "", None),
+    "a coding comment": ("latin-1", "# -*- coding: latin-1 -*-\n", None),
+    "another": ("cp1252", "#!/usr/bin/python\n# vim: set fileencoding=cp1252 :\n", None),
+    "latin-1 unsaid": ("latin-1", "", "cannot be read: byte 0xe9 in line 1 is not utf-8; save it"),
+    "UTF-16": ("utf-16", "", "cannot be read: it is UTF-16 text"),
+    "UTF-16 without its mark": ("utf-16-le", "", "null bytes, as UTF-16 text does"),
+    "no encoding": ("utf-8", "# coding: nonsense\n", "not valid Python: unknown encoding"),
+    "none of text": ("utf-8", "# coding: hex\n", "not valid Python: hex is no encoding of text"),
+}
+
+
+@pytest.mark.parametrize("what", ENCODINGS)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_file_is_read_as_python_reads_it(work: Path, what: str, newline: str) -> None:
+    encoding, first, trouble = ENCODINGS[what]
+    text = f"{first}cafe = 'caf\u00e9'\n{RIGHT}"
+    work.write_bytes(text.replace("\n", newline).encode(encoding))
+    result = minigan("check", "04.1")
+    assert result.code == (trouble is not None)
+    if trouble is not None:
+        assert trouble in said(result), result.out
+        return
+    assert minigan("reset", "04.1").code == 0  # in the same encoding
+    assert work.read_bytes().decode(encoding).startswith(f"{first}cafe = 'caf\u00e9'\n")
+    assert Source.read(work).untouched("optimal_discriminator")
+
+
 def test_what_a_function_prints_is_shown(work: Path) -> None:
     work.write_text(RIGHT.replace("t = p + q\n", "t = p + q; print('hello', p.shape)\n"))
     result = minigan("check", "04.1")
@@ -295,25 +457,61 @@ def test_lines_are_those_of_the_parser(work: Path) -> None:
     assert after.segment("game_value") == Source(SOLUTION).segment("game_value")
 
 
-def test_a_file_that_is_nested_deeply_costs_itself_alone(work: Path, tmp_path: Path) -> None:
-    """600 terms are too many for ast.unparse, and 5,000 for Python."""
-    long, longer = ("\n\ndef helper():\n    return " + "+".join(["1"] * n) for n in (600, 5000))
+DEEP = {
+    "a long sum": "+".join(["1"] * 5000),  # too deep for Python 3.11 and 3.12
+    "a longer sum": "+".join(["1"] * 100_000),
+    "signs": "-" * 100_000 + "1",
+    "brackets": "(" * 250 + ")" * 250,
+    "negations": "not " * 5000 + "1",
+    "attributes": "x" + ".real" * 5000,
+    "conditions": "1 if 1 else " * 5000 + "1",
+    "lambdas": "lambda: " * 2000 + "1",
+    "calls": "str(a := " * 150 + "1" + ")" * 150,  # to which ast.unparse adds brackets
+}
+
+
+@pytest.mark.parametrize("what", DEEP)
+def test_a_file_that_is_nested_deeply_costs_itself_alone(
+    work: Path, tmp_path: Path, what: str
+) -> None:
+    """How deep is too deep, and where it is noticed, each version of Python has its own idea of."""
     text = RIGHT.replace("t = p + q", "helper; t = p + q")
-    work.write_text(text + long)
-    assert minigan("check", "04.1").code == 0
-    assert "✓ 04.1" in minigan("list").out
-    work.write_text(text + long + " + 1")
-    assert "~ 04.1" in minigan("list").out
-    work.write_text(text + longer)
-    for command in ("start 04", "check 04.1", "list"):
-        assert minigan(*command.split()).code == (command[:5] == "check"), command
-    refused(minigan("reset", "04.1"), 2, "not valid Python")
+    text += f"\n\ndef helper():\n    return {DEEP[what]}\n"
+    work.write_text(text)
+    result = minigan("check", "04.1")
+    if result.code:
+        assert result.code == 1 and "✗" in result.out
+        assert "nested too deeply" in result.out or "too many nested" in result.out
+    for command in ("start 04", "list"):
+        assert minigan(*command.split()).code == 0, command
+    again = minigan("reset", "04.1")
+    if result.code:
+        refused(again, 2, "not valid Python", "nested")
     folder = tmp_path / "handed in"
     folder.mkdir()
-    for name, content in {"ada": text + long, "ben": text + longer, "cy": RIGHT}.items():
+    for name, content in {"ben_ch04": text, "cy": RIGHT}.items():
         (folder / f"{name}.py").write_text(content)
     rows = minigan("grade", folder, "--csv").out.splitlines()
-    assert [row.split(",")[:2] for row in rows[1:]] == [["ada", "1"], ["ben", "0"], ["cy", "1"]]
+    passed = str(1 - result.code)
+    assert [row.split(",")[:2] for row in rows[1:]] == [["ben_ch04", passed], ["cy", "1"]]
+
+
+def test_a_sum_of_many_terms_is_remembered(work: Path) -> None:
+    """600 terms are too many for ast.unparse."""
+    text = RIGHT.replace("t = p + q", "helper; t = p + q")
+    text += "\n\ndef helper():\n    return " + "+".join(["1"] * 600)
+    work.write_text(text)
+    assert minigan("check", "04.1").code == 0
+    assert "✓ 04.1" in minigan("list").out
+    work.write_text(text + " + 1")
+    assert "~ 04.1" in minigan("list").out
+
+
+def test_nesting_that_only_the_compiler_refuses_is_a_syntax_error(tmp_path: Path) -> None:
+    file = tmp_path / "deep.py"
+    file.write_text("x = " + DEEP["signs"])
+    with pytest.raises(SyntaxError, match="nested too deeply"):
+        load(file, "deep")
 
 
 def test_finished_work_stays_finished(work: Path, course: Path) -> None:
@@ -328,9 +526,69 @@ def test_finished_work_stays_finished(work: Path, course: Path) -> None:
     checks = course / "exercises/ch04_gan_game/checks.py"  # an update asks for more
     checks.write_text(checks.read_text().replace("[a / (a + b) if", "[7 * a / (a + b) if"))
     result = minigan("check", "04.1")
-    assert result.code == 1 and "passed before" in result.out
+    assert result.code == 1
+    assert "passed before; the course's checks changed since" in said(result)
     assert "✓ 04.1" in minigan("list").out
     assert minigan("solution", "04.1").code == 0
+
+
+BREAKS = {
+    "1 / 0": "importing the file raised ZeroDivisionError",
+    "while True: pass": "importing the file took longer than 1 s; an endless loop? (line",
+    "import nothing_of_that_name": "ModuleNotFoundError",
+    "import os; os.abort()": "importing the file did not finish",
+    "print('x' * 2_000_000)": "more than 1 MB",
+    "del optimal_discriminator": "optimal_discriminator is not there when the file is imported",
+    "import numpy; numpy.where = None": "TypeError",
+}
+
+
+@pytest.mark.parametrize("line", BREAKS)
+def test_what_broke_a_finished_task_is_said_and_the_checks_are_not_blamed(
+    work: Path, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.write_text(RIGHT)
+    assert minigan("check", "04.1").code == 0
+    if "while" in line:
+        limited = partial(check_task, time_limit=1.0)
+        monkeypatch.setattr("minigan.grading.commands.check_task", limited)
+    work.write_text(f"{RIGHT}\n{line}\n")
+    result = minigan("check", "04.1")
+    assert result.code == 1 and BREAKS[line] in said(result), result.out
+    assert "passed before; other lines of the file changed since." in said(result)
+    assert "✓ 04.1" in minigan("list").out
+
+
+def test_a_pass_of_which_nothing_else_changed_blames_nothing(work: Path) -> None:
+    """The answer is right for some inputs and wrong for others."""
+    often = RIGHT.replace("t = p + q", "t = p + q + (__import__('os').path.exists('MARK') > 0)")
+    mark = work.parent / "mark"
+    work.write_text(often.replace("MARK", mark.as_posix()))
+    assert minigan("check", "04.1").code == 0
+    mark.touch()
+    result = said(minigan("check", "04.1"))
+    assert "passed before; neither the file nor the course's checks changed since." in result
+    entries = progress(work)
+    del entries["04.1"]["around"]  # as an earlier version wrote it
+    (work.parent / ".progress.json").write_text(json.dumps(entries))
+    assert "passed before. In minigan list it stays passed." in said(minigan("check", "04.1"))
+
+
+def test_a_changed_check_of_another_task_is_not_one_of_this_task(work: Path, course: Path) -> None:
+    chapter = Course.find().chapter("04")
+    one, two = chapter.tasks[:2]
+    checks = course / "exercises/ch04_gan_game/checks.py"
+    before = [chapter.checks_of(task) for task in (one, two)]
+    assert before[0] != before[1]
+    checks.write_text(checks.read_text().replace("DIVERGENCE = Task(", "DIVERGENCE = Task(  # new"))
+    assert chapter.checks_of(one) == before[0] and chapter.checks_of(two) != before[1]
+
+
+def test_a_copy_without_solutions_does_not_offer_them(work: Path, course: Path) -> None:
+    work.write_text(RIGHT)
+    assert "Score 5/5 · done: see minigan solution 04.1\n" in minigan("check", "04.1").out
+    (course / "exercises/ch04_gan_game/solution.py").unlink()
+    assert minigan("check", "04.1").out.endswith("Score 5/5 · done\n")
 
 
 def test_hints_open_one_by_one_and_giving_up_is_recorded(work: Path) -> None:
