@@ -495,6 +495,7 @@ def test_the_suite_compares_its_tests_on_both_libraries(tmp_path: Path) -> None:
     (tmp_path / "test_two.py").write_text(
         "from minigan import backend as b\n"
         "def test_same(): b.to_host(b.asarray([1.0]))\n"
+        "def test_nan(): b.to_host(b.asarray([float('-nan' if b.name() == 'strict' else 'nan')]))\n"
         "def test_other(): b.to_host(b.asarray([float(b.name() == 'strict')]))\n"
     )
     here = Path(__file__).parent
@@ -509,7 +510,7 @@ def test_the_suite_compares_its_tests_on_both_libraries(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert "1 failed, 3 passed" in done.stdout, done.stdout + done.stderr
+    assert "1 failed, 5 passed" in done.stdout, done.stdout + done.stderr
     assert "test_other: other results on strict than on numpy" in done.stdout
 
 
