@@ -258,8 +258,9 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
         raise TypeError(f"where: the condition must be boolean, got {condition.dtype}")
     x, y = _pair("where", x, y)
     (dtype,) = {t.dtype for t in (x, y) if isinstance(t, Tensor)}
-    x, y = (  # the library's where takes a number of any size, and cuts it down
-        t if isinstance(t, Tensor) else Tensor(backend.xp.full((), t, dtype)) for t in (x, y)
+    x, y = (  # a library's where and full may take an integer of any size, and cut it down
+        t if isinstance(t, Tensor) else Tensor(backend.xp.full((), dtype.type(t).item(), dtype))
+        for t in (x, y)
     )
     shape = numpy.broadcast_shapes(condition.shape, x.shape, y.shape)
     x, y = broadcast_to(x, shape), broadcast_to(y, shape)

@@ -460,7 +460,7 @@ TABLE = [
         "reshape",
         reshape_inputs(),
         lambda x, shape: x.reshape(shape),
-        np.reshape,
+        lambda x, shape: np.reshape(x, shape),
         lambda x, shape: F.reshape(x, shape),
     ),
     Op(
