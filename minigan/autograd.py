@@ -602,7 +602,7 @@ def _gradients(
 ) -> dict[Node | None, Tensor]:
     """By node, the gradients of those inputs on which an output depends."""
     grads: dict[Node, Tensor] = {}
-    with recording(create_graph):
+    with recording(create_graph), numpy.errstate(under="ignore"):  # what vanishes is 0
         for i, (output, g) in enumerate(zip(outputs, seeds, strict=True)):
             node = output._node
             if node is None:
