@@ -59,8 +59,13 @@ def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     if not training or p == 0.0:
         return x
     keep = backend.stream("dropout").random(x.shape, dtype="float32") >= p
-    mask = Tensor(backend.asarray(keep.astype(x.dtype)))
-    return gate(x * (1.0 / (1.0 - p)), mask, 0.0)
+    return _dropped(x, Tensor(backend.asarray(keep.astype(x.dtype))), 1.0 / (1.0 - p))
+
+
+def _dropped(x: Tensor, keep: Tensor, scale: float) -> Tensor:
+    """scale·x where keep is 1, 0 where it is 0: linear in x and its own adjoint."""
+    value = fused.drop(x.data, keep.data, scale)
+    return record(value, (x, lambda g: _dropped(g, keep, scale)))
 
 
 def standardise(x: Tensor, x_hat: Array, scale: Array) -> Tensor:

@@ -265,4 +265,5 @@ binary_cross_entropy = Formula(
     "z = log1p(exp(-abs(x))) + t * max(-x, T(0)) + (1 - t) * max(x, T(0))",
 )
 gate = Formula("gate", "g, x, slope, rest", "z", "z = T(x > 0) * rest + slope; z *= g")
+drop = Formula("drop", "x, keep, scale", "z", "z = masked(keep > 0, x) * scale")
 gate_relu = Formula("gate_relu", "g, x", "z", "z = masked(x > 0, g)")

@@ -55,7 +55,7 @@ SIGNATURES = {
     # the package
     "tensor": "(data, requires_grad=False, dtype=None)",
     "Tensor": "(data, requires_grad=False)",
-    "no_grad": "()",
+    "no_grad": "(function=None)",  # as in PyTorch, also a decorator without parentheses
     "manual_seed": "(seed)",
     "grad": "(outputs, inputs, grad_outputs=None, create_graph=False)",
     # Tensor
