@@ -440,12 +440,13 @@ class Tensor:
         def transpose(self, axis0: int, axis1: int) -> Tensor: ...
         def permute(self, *axes: Any) -> Tensor: ...
         def to(self, dtype: Any) -> Tensor: ...
+        def argmax(self, axis: int | None = None) -> Tensor: ...
 
         __neg__ = __abs__ = abs = exp = log = sqrt = tanh = sigmoid = _unary
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _binary
         __truediv__ = __rtruediv__ = __matmul__ = __rmatmul__ = _binary
         __lt__ = __le__ = __gt__ = __ge__ = _binary
-        sum = mean = var = max = _reduce
+        sum = mean = var = std = norm = max = min = _reduce
 
 
 def _leaf(

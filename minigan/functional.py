@@ -11,7 +11,7 @@ from typing import Any
 import numpy
 
 from minigan import backend, fused
-from minigan.arguments import number
+from minigan.arguments import Pair, Size, integer, number, pair
 from minigan.autograd import Operand, Tensor, as_tensor, record
 from minigan.backend import Array
 from minigan.ops import conv, elementwise, linalg, reduce, shape
@@ -25,6 +25,7 @@ from minigan.ops.shape import rows, unrows
 
 __all__ = [
     "batch_norm", "binary_cross_entropy_with_logits", "cross_entropy", "dropout", "embedding",
+    "instance_norm", "interpolate", "l1_loss", "mse_loss", "pixel_shuffle",
 ]  # fmt: skip
 __all__ += conv.__all__
 __all__ += elementwise.__all__
@@ -208,21 +209,125 @@ def batch_norm_activated(
     return y if slope == 1.0 else record(z, (y, lambda g, z: gate(g, z, slope)))
 
 
+def instance_norm(
+    x: Operand, weight: Operand | None = None, bias: Operand | None = None, *, eps: float = 1e-5
+) -> Tensor:
+    """y = γ · (x − μ)/√(σ² + ε) + β, μ and σ² of each picture's channel (Ulyanov et al. 2016).
+
+    x (N, C, H, W) of more than one position; weight γ and bias β (C,), 1 and 0 if None. It is
+    :func:`batch_norm` of a batch of H·W positions with N·C channels.
+    """
+    x, eps = _float("instance_norm", x), number("instance_norm", "eps", eps, "[0, inf)")
+    if x.ndim != 4 or x.shape[2] * x.shape[3] < 2:
+        raise ValueError(f"instance_norm: expected x (N, C, H, W), H·W > 1, got {x.shape}")
+    n, c, h, w = x.shape
+    gamma = Tensor(backend.xp.ones(c, x.dtype)) if weight is None else as_tensor(weight)
+    beta = Tensor(backend.xp.zeros(c, x.dtype)) if bias is None else as_tensor(bias)
+    if gamma.shape != (c,) or beta.shape != (c,):
+        raise ValueError(
+            f"instance_norm: weight and bias must be ({c},) for x {x.shape}, "
+            f"got {gamma.shape} and {beta.shape}"
+        )
+    gamma, beta = (reshape(broadcast_to(t, (n, c)), n * c) for t in (gamma, beta))
+    y = batch_norm(reshape(permute(x, 2, 3, 0, 1), h * w, n * c), gamma, beta, eps=eps)
+    return permute(reshape(y, h, w, n, c), 2, 3, 0, 1)
+
+
+def interpolate(
+    x: Operand, size: Size | None = None, scale_factor: Size | None = None, mode: str = "nearest"
+) -> Tensor:
+    """x (N, C, H, W) enlarged to (N, C, s·H, t·W) by whole factors s and t.
+
+    "nearest":  y[i, j] = x[⌊i/s⌋, ⌊j/t⌋]: each pixel s·t times.
+    "bilinear": y[i, j] = x at ((i + ½)/s − ½, (j + ½)/t − ½), linear along both axes between the
+    centres of pixels and constant beyond the outermost ones (PyTorch's align_corners=False).
+
+    Args:
+        x: floats (N, C, H, W).
+        size: of the result, (s·H, t·W) or one number for both; or else
+        scale_factor: (s, t) or one number for both.
+        mode: one of the two.
+    """
+    x, (size, factors) = _float("interpolate", x), enlarged("interpolate", size, scale_factor, mode)
+    if x.ndim != 4 or 0 in x.shape[1:]:
+        raise ValueError(f"interpolate: expected x (N, C, H, W), got {x.shape}")
+    n, c, h, w = x.shape
+    if size is not None:
+        factors = size[0] // h, size[1] // w
+    s, t = factors
+    if size not in (None, (s * h, t * w)):
+        raise ValueError(f"interpolate: size {size} must be whole multiples of x's, {(h, w)}")
+    if mode == "nearest":  # with the channels last, as convolutions have them in memory
+        pixels = reshape(permute(x, 0, 2, 3, 1), n, h, 1, w, 1, c)
+        y = reshape(broadcast_to(pixels, (n, h, s, w, t, c)), n, h * s, w * t, c)
+        return permute(y, 0, 3, 1, 2)
+    return transpose(_stretched(transpose(_stretched(x, t), 2, 3), s), 2, 3)
+
+
+def _stretched(x: Tensor, factor: int) -> Tensor:
+    """Linear interpolation along the last axis: pixel k counts max(0, 1 − |p − k|) at place p."""
+    xp, n = backend.xp, x.shape[-1]
+    place = ((xp.arange(n * factor) + 0.5) / factor - 0.5).clip(0, n - 1)
+    share = xp.maximum(1.0 - xp.abs(place[:, None] - xp.arange(n)), 0.0)
+    return linear(x, Tensor(share.astype(x.dtype)))
+
+
+def enlarged(op: str, size: Any, scale_factor: Any, mode: Any) -> tuple[Pair | None, Pair]:
+    """The hyperparameters of :func:`interpolate`, checked: the size if given, and the factors."""
+    if (size is None) == (scale_factor is None):
+        raise ValueError(f"{op}: give either size or scale_factor, got {size} and {scale_factor}")
+    if mode not in ("nearest", "bilinear"):
+        raise ValueError(f'{op}: mode must be "nearest" or "bilinear", got {mode!r}')
+    if size is not None:
+        return pair(op, "size", size, 1), (1, 1)
+    return None, pair(op, "scale_factor", scale_factor, 1)
+
+
+def pixel_shuffle(x: Operand, upscale_factor: int) -> Tensor:
+    """y[n, c, r·h + i, r·w + j] = x[n, c·r² + r·i + j, h, w] (Shi et al. 2016, eq. 4).
+
+    x (N, C·r², H, W) → y (N, C, r·H, r·W), r = ``upscale_factor``: channels become pixels.
+    """
+    x, r = as_tensor(x), integer("pixel_shuffle", "upscale_factor", upscale_factor, 1)
+    if x.ndim != 4 or x.shape[1] % r**2:
+        raise ValueError(f"pixel_shuffle: expected x (N, C·{r**2}, H, W), got {x.shape}")
+    n, c, h, w = x.shape[0], x.shape[1] // r**2, *x.shape[2:]
+    y = permute(reshape(x, n, c, r, r, h, w), 0, 1, 4, 2, 5, 3)
+    return reshape(y, n, c, h * r, w * r)
+
+
 def binary_cross_entropy_with_logits(logits: Operand, targets: Operand) -> Tensor:
     """mean of −t·log σ(s) − (1 − t)·log(1 − σ(s)) = softplus(s) − t·s, for targets t in [0, 1].
 
     For the digits that the difference would lose, it is log(1 + e^−|s|) + t·max(−s, 0) +
     (1 − t)·max(s, 0), none of them negative.  s̄ = ḡ·((1 − t)·σ(s) − t·σ(−s)), t̄ = −ḡ·s.
     """
-    op = "binary_cross_entropy_with_logits"
-    s, t = _float(op, logits), as_tensor(targets)
-    if s.shape != t.shape:
-        raise ValueError(f"{op}: logits {s.shape}, targets {t.shape}")
-    if s.dtype != t.dtype:
-        raise TypeError(f"{op}: logits are {s.dtype}, targets {t.dtype}; convert with .to(dtype)")
+    s, t = _alike("binary_cross_entropy_with_logits", "logits", logits, targets)
     value = fused.binary_cross_entropy(s.data, t.data)
     edge = s, lambda g: g * ((1.0 - t) * sigmoid(s) - t * sigmoid(-s))
     return mean(record(value, edge, (t, lambda g: -g * s)))
+
+
+def _alike(op: str, name: str, x: Operand, targets: Operand) -> tuple[Tensor, Tensor]:
+    """Both as Tensors of one shape and dtype: targets are not broadcast."""
+    x, t = _float(op, x), as_tensor(targets)
+    if x.shape != t.shape:
+        raise ValueError(f"{op}: {name} {x.shape}, targets {t.shape}; they must have one shape")
+    if x.dtype != t.dtype:
+        raise TypeError(f"{op}: {name} is {x.dtype}, targets {t.dtype}; convert with .to(dtype)")
+    return x, t
+
+
+def mse_loss(x: Operand, target: Operand) -> Tensor:
+    """mean (x − t)² over all entries.  ValueError where the shapes differ."""
+    x, target = _alike("mse_loss", "x", x, target)
+    return mean((x - target) ** 2)
+
+
+def l1_loss(x: Operand, target: Operand) -> Tensor:
+    """mean |x − t| over all entries.  ValueError where the shapes differ."""
+    x, target = _alike("l1_loss", "x", x, target)
+    return mean(abs(x - target))
 
 
 def cross_entropy(logits: Operand, labels: Any) -> Tensor:
@@ -293,7 +398,8 @@ for _name, _function in {
     "T": property(lambda x: permute(x, tuple(range(x.ndim))[::-1])),
     "__abs__": abs,
     "__format__": lambda x, s: object.__format__(x, s) if x.ndim else format(x.item(), s),
-    **{f.__name__: f for f in (reshape, transpose, permute, to, sum, mean, var, max)},
+    **{f.__name__: f for f in (reshape, transpose, permute, to, sum, mean, var, std)},
+    **{f.__name__: f for f in (norm, max, min, argmax)},
     **{f.__name__: f for f in (abs, exp, log, sqrt, tanh, sigmoid)},
 }.items():
     setattr(Tensor, _name, _function)

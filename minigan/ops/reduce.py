@@ -15,12 +15,16 @@ from typing import Any, TypeVar, cast
 import numpy
 
 from minigan import backend, fused
+from minigan.arguments import integer
 from minigan.autograd import Operand, Tensor, as_tensor, record
 from minigan.backend import Array
-from minigan.ops.elementwise import _float, gate
+from minigan.ops.elementwise import _float, gate, where
 from minigan.ops.shape import broadcast_to, reshape, to
 
-__all__ = ["log_softmax", "logsumexp", "max", "mean", "softmax", "sum", "var"]
+__all__ = [
+    "argmax", "log_softmax", "logsumexp", "max", "mean", "min", "norm", "softmax", "std", "sum",
+    "var",
+]  # fmt: skip
 
 Axis = int | Sequence[int] | None
 Reduction = TypeVar("Reduction", bound=Callable[..., Tensor])
@@ -95,22 +99,71 @@ def var(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return mean(centred * centred, axis, keepdims)
 
 
+@_on_the_way
+def norm(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """z = √Σ x², the Euclidean length over ``axis``.  x̄ = ḡ·x/z, and 0 where z = 0."""
+    x = _float("norm", x)
+    axes = _axes("norm", x, axis)
+    value = backend.xp.sqrt(fused.total(x.data * x.data, axes, keepdims=True))
+    kept = value.shape
+    if not keepdims:
+        value = value.squeeze(axis=axes)
+    return record(value, (x, lambda g, z: x * _quotient(reshape(g, kept), reshape(z, kept))))
+
+
+def _quotient(g: Tensor, z: Tensor) -> Tensor:
+    """g/z, and 0 where z = 0."""
+    return g / where(z == 0.0, math.inf, z)
+
+
+@_on_the_way
+def std(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """z = √var x, the population's like :func:`var`; PyTorch divides by m − 1 unless asked not to.
+
+    x̄ = ḡ·(x − mean x)/(m·z), and 0 where z = 0.
+    """
+    x = _float("std", x)
+    count = _count("std", x, _axes("std", x, axis))
+    return norm(x - mean(x, axis, keepdims=True), axis, keepdims) / math.sqrt(count)
+
+
 def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """z = max x over ``axis``.  ḡ goes to the largest entry, in equal shares where several tie."""
     x = as_tensor(x)
-    axes = _axes("max", x, axis)
-    _count("max", x, axes)
-    top = x.data.max(axis=axes, keepdims=True)
-    kept = top.shape
-    value = top if keepdims else top.squeeze(axis=axes)
-    return record(
-        value,
-        (x, lambda g, z: _shared(reshape(g, kept), x, reshape(z, kept), axes)),
-    )
+    axes, kept, value = _extreme("max", x, axis, keepdims)
+    return record(value, (x, lambda g, z: _shared(reshape(g, kept), x, reshape(z, kept), axes)))
+
+
+def min(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """z = min x over ``axis``.  ḡ goes to the smallest entry, in equal shares where several tie."""
+    x = as_tensor(x)
+    axes, kept, value = _extreme("min", x, axis, keepdims)
+    return record(value, (x, lambda g, z: _shared(reshape(g, kept), x, reshape(z, kept), axes)))
+
+
+def _extreme(
+    op: str, x: Tensor, axis: Axis, keepdims: bool
+) -> tuple[tuple[int, ...], tuple[int, ...], Array]:
+    """The reduced axes, the shape with 1 in their place, and the largest or smallest entries."""
+    axes = _axes(op, x, axis)
+    _count(op, x, axes)
+    value = getattr(x.data, op)(axis=axes, keepdims=True)
+    return axes, value.shape, value if keepdims else value.squeeze(axis=axes)
+
+
+def argmax(x: Operand, axis: int | None = None) -> Tensor:
+    """Where the largest entry along ``axis`` is, the first one of several: int64, no gradient.
+
+    Without an axis, the place among all entries in row-major order.
+    """
+    x = as_tensor(x)
+    axis = None if axis is None else integer("argmax", "axis", axis)
+    _count("argmax", x, _axes("argmax", x, axis))
+    return Tensor(backend.checked(x.data.argmax(axis=axis)).astype("int64", copy=False))
 
 
 def _shared(g: Tensor, x: Tensor, top: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """ḡ/n for each of the n entries that equal the largest one, 0 for the others."""
+    """ḡ/n for each of the n entries that equal the extreme one, 0 for the others."""
     hit = Tensor((x.data == top.data).astype(x.dtype))
     count = Tensor(hit.data.sum(axis=axes, keepdims=True))
     return gate(broadcast_to(g / count, x.shape), hit, 0.0)

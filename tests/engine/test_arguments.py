@@ -64,6 +64,7 @@ NUMBERS: list[tuple[str, str, Call, list[Any], list[Any]]] = [
     ("BatchNorm2d", "eps", lambda v: nn.BatchNorm2d(2, eps=v), [-1, -1e-9], [0, 1, 1e-5]),
     ("batch_norm", "momentum", lambda v: batch_norm(momentum=v), [5, -0.1], [0, 1, 0.3]),
     ("batch_norm", "eps", lambda v: batch_norm(eps=v), [-1], [1e-5, np.float32(1)]),
+    ("instance_norm", "eps", lambda v: F.instance_norm(pictures(), eps=v), [-1], [1e-5, 0.1]),
     ("LeakyReLU", "negative_slope", nn.LeakyReLU, [], [0, 0.2, -1, 3, np.float32(0.1)]),
     ("leaky_relu", "negative_slope", lambda v: F.leaky_relu(X, v), [], [0, 0.2, -1, np.int8(3)]),
     ("Dropout", "p", nn.Dropout, [-0.1, 1, 1.5], [0, 0.5, np.float64(0.3)]),
@@ -120,6 +121,8 @@ INTEGERS: list[tuple[str, str, Call, list[Any], list[Any]]] = [
     ("BatchNorm2d", "num_features", nn.BatchNorm2d, [0], [1]),
     ("Unflatten", "dim", lambda v: nn.Unflatten(v, (1, 2)), [], [1, -1]),
     ("Unflatten", "unflattened_size", lambda v: nn.Unflatten(1, (2, v)), [-2], [-1, 2]),
+    ("argmax", "axis", lambda v: F.argmax(X, v), [], [0, -1, np.int64(1)]),
+    ("pixel_shuffle", "upscale_factor", lambda v: F.pixel_shuffle(pictures(), v), [0, -1], [1]),
     ("manual_seed", "the seed", mg.manual_seed, [-1], [0, np.int64(7)]),
     ("generator", "the seed", mg.backend.generator, [-1], [0, np.int64(7)]),
     ("MLPGAN", "latent_dim", models.MLPGAN, [0, -1], [3]),
@@ -151,6 +154,14 @@ PAIRS: list[tuple[str, str, Call, list[Any], list[Any]]] = [
     ("MaxPool2d", "kernel_size", nn.MaxPool2d, [0], [2, (1, 2)]),
     ("AvgPool2d", "padding", lambda v: nn.AvgPool2d(3, 1, v), [-1, 2, (1, 5)], [0, 1]),
     ("conv2d", "stride", lambda v: F.conv2d(pictures(), pictures(), None, v), [0], [1]),
+    ("interpolate", "size", lambda v: F.interpolate(pictures(), v), [0, (4, 0)], [8, [4, 8]]),
+    (
+        "interpolate",
+        "scale_factor",
+        lambda v: F.interpolate(pictures(), scale_factor=v),
+        [0, (1, -1)],
+        [2, (1, 3), np.int64(2)],
+    ),
     ("max_pool2d", "padding", lambda v: F.max_pool2d(pictures(), 2, 1, v), [-1, 2], [1]),
 ]
 
@@ -159,6 +170,10 @@ def check(**given: Any) -> None:
     mg.gradcheck(lambda x: x * x, mg.tensor([1.0], requires_grad=True, dtype="float64"), **given)
 
 
+#: Where None has a meaning of its own.
+OPTIONAL = [
+    ("DCGAN", "width"), ("argmax", "axis"), ("interpolate", "size"), ("interpolate", "scale_factor"),
+]  # fmt: skip
 TABLE = [
     *((*row, NO_NUMBERS, NEVER) for row in NUMBERS),
     *((*row, NO_INTEGERS, []) for row in INTEGERS),
@@ -182,7 +197,7 @@ def test_an_argument(
     never: list[Any],
 ) -> None:
     tensor = mg.tensor(0.5)  # made here: of the library that the test runs on
-    optional = (owner, name) == ("DCGAN", "width")  # None is the class's own
+    optional = (owner, name) in OPTIONAL
     for kind, values in ((TypeError, [*no_type, tensor]), (ValueError, [*wrong, *never])):
         for value in values:
             if value is None and optional:

@@ -101,8 +101,10 @@ def axes_of(draw: Any, ndim: int) -> Any:
 
 
 @st.composite
-def reduction(draw: Any, domain: str = "any", min_side: int = 1, keepdims: bool = True) -> Any:
-    shape = draw(shapes(min_side=min_side))
+def reduction(
+    draw: Any, domain: str = "any", min_side: int = 1, keepdims: bool = True, min_dims: int = 0
+) -> Any:
+    shape = draw(shapes(min_dims, min_side=min_side))
     params = {"axis": draw(axes_of(len(shape)))}
     if keepdims:
         params["keepdims"] = draw(st.booleans())
@@ -310,6 +312,39 @@ def window_inputs(draw: Any, op: str) -> Any:
     return draw(arrays(picture, w, *bias)), params
 
 
+@st.composite
+def instance_norm_inputs(draw: Any) -> Any:
+    n, c = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    size = draw(st.sampled_from([(1, 2), (3, 1), (2, 2)]))
+    given = [(c,)] * draw(st.sampled_from([0, 1, 2]))
+    drawn = draw(arrays((n, c, *size), *given, domain="distinct"))
+    return drawn, {"eps": draw(st.sampled_from([1e-5, 0.1]))}
+
+
+@st.composite
+def interpolate_inputs(draw: Any) -> Any:
+    """A picture, its factors or its new size, and how it is read between the pixels."""
+    shape = draw(hnp.array_shapes(min_dims=4, max_dims=4, max_side=3).filter(small))
+    s, t = draw(st.tuples(*[st.integers(1, 3)] * 2))
+    new = draw(
+        st.sampled_from([{"scale_factor": (s, t)}, {"size": (s * shape[2], t * shape[3])}])
+        | st.just({"scale_factor": s})
+    )
+    return draw(arrays(shape)), {**new, "mode": draw(st.sampled_from(["nearest", "bilinear"]))}
+
+
+@st.composite
+def pixel_shuffle_inputs(draw: Any) -> Any:
+    n, c, h, w = draw(st.tuples(*[st.integers(1, 2)] * 4).filter(lambda t: small((*t, 2, 2))))
+    r = draw(st.sampled_from([1, 2] if n * c * h * w <= 3 else [1]))
+    return draw(arrays((n, c * r * r, h, w))), {"upscale_factor": r}
+
+
+def two_of_a_shape(domain: str = "any") -> Drawn:
+    drawn = shapes(min_side=1).flatmap(lambda shape: arrays(shape, shape, domain=domain))
+    return st.tuples(drawn, st.just({}))
+
+
 def torch_conv2d_weight(x: Any, y: Any, kernel_size: Any, **params: Any) -> Any:
     windows = T.unfold(x, kernel_size, **params)
     rows = torch.einsum("nol,nkl->ok", y.flatten(2), windows)
@@ -425,6 +460,24 @@ TABLE = [
         np.var,
     ),
     Op(
+        "std",  # of one entry PyTorch's second order is NaN
+        reduction("distinct", min_side=2, min_dims=1),
+        lambda x, axis, keepdims: x.std(dims(x, axis), correction=0, keepdim=keepdims),
+        np.std,
+    ),
+    Op(
+        "norm",
+        reduction("off integers", min_side=0),
+        lambda x, axis, keepdims: torch.linalg.vector_norm(x, dim=dims(x, axis), keepdim=keepdims),
+        lambda x, axis, keepdims: np.sqrt(np.sum(x * x, axis, keepdims=keepdims)),
+    ),
+    Op(
+        "min",
+        reduction("distinct"),
+        lambda x, axis, keepdims: x.amin(dims(x, axis), keepdims),
+        np.min,
+    ),
+    Op(
         "max",
         reduction("distinct"),
         lambda x, axis, keepdims: x.amax(dims(x, axis), keepdims),
@@ -519,7 +572,30 @@ TABLE = [
     Op("conv2d_weight", window_inputs("conv2d_weight"), torch_conv2d_weight),
     Op("avg_pool2d", window_inputs("avg_pool2d"), lambda x, **kw: T.avg_pool2d(x, **kw)),
     Op("max_pool2d", window_inputs("max_pool2d"), lambda x, **kw: T.max_pool2d(x, **kw)),
+    Op("interpolate", interpolate_inputs(), lambda x, **kw: T.interpolate(x, **kw)),
+    Op(
+        "pixel_shuffle",
+        pixel_shuffle_inputs(),
+        lambda x, upscale_factor: T.pixel_shuffle(x, upscale_factor),
+    ),
     # what networks are built from
+    Op(
+        "instance_norm",
+        instance_norm_inputs(),
+        lambda x, *wb, eps: T.instance_norm(x, None, None, *wb, eps=eps),
+    ),
+    Op(
+        "mse_loss",
+        two_of_a_shape(),
+        lambda x, t: T.mse_loss(x, t),
+        lambda x, t: ((x - t) ** 2).mean(),
+    ),
+    Op(
+        "l1_loss",
+        two_of_a_shape("distinct"),
+        lambda x, t: T.l1_loss(x, t),
+        lambda x, t: abs(x - t).mean(),
+    ),
     Op("batch_norm", batch_norm_inputs(), torch_batch_norm, fn=batch_norm),
     Op(
         "embedding",
@@ -541,12 +617,13 @@ TABLE = [
     ),
 ]
 
-# Operations that have a test file of their own: name -> file beside this one.
-ELSEWHERE: dict[str, str] = {}
+# Operations without a gradient: name -> its test.
+ELSEWHERE: dict[str, str] = {"argmax": "test_argmax"}
 
 
 def test_every_public_function_is_in_the_table() -> None:
     assert set(F.__all__) - {op.name for op in TABLE} == set(ELSEWHERE)
+    assert all(test in globals() for test in ELSEWHERE.values())
 
 
 every_op = pytest.mark.parametrize(
@@ -675,6 +752,51 @@ def test_ties_share_the_gradient_equally() -> None:
         assert [g.numpy().tolist() for g in mg.grad(f(x, y).sum(), (x, y))] == [[0.5, 0.5]] * 2
 
 
+def test_the_smallest_entries_share_the_gradient_too() -> None:
+    assert slope(F.min, [1.0, 3.0, 1.0, 2.0]) == [0.5, 0, 0.5, 0]
+    assert mg.tensor(np.array([3, 0, 255], "uint8")).min().numpy() == 0
+    assert mg.tensor([True, False]).min().item() is False
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_where_a_length_is_0_it_has_slope_0_at_both_orders(dtype: str) -> None:
+    """PyTorch's slopes; at second order it has NaN."""
+    for fn, at in ((F.norm, [0.0, 0.0, 0.0]), (F.std, [2.0, 2.0, 2.0])):
+        x = mg.tensor([at, [1.0, 2.0, 4.0]], requires_grad=True, dtype=dtype)
+        z = fn(x, axis=1)
+        (g,) = mg.grad(z.sum(), x, create_graph=True)
+        (h,) = mg.grad((g * g * g).sum(), x)
+        assert z.numpy()[0] == 0 and z.numpy()[1] > 1
+        assert g.numpy()[0].tolist() == h.numpy()[0].tolist() == [0, 0, 0]
+        assert np.isfinite(h.numpy()).all() and g.numpy()[1].all()
+    x = mg.tensor([np.nan, 1.0], requires_grad=True)
+    assert np.isnan(mg.grad(F.norm(x), x)[0].numpy()).all()  # a diverged run must show
+
+
+def test_lengths_in_float16_are_computed_in_float32() -> None:
+    x = mg.tensor(np.full(4, 300.0, "float16"))
+    assert x.norm().dtype == x.std().dtype == "float16"
+    assert x.norm().item() == 600 and x.std().item() == 0
+
+
+def test_argmax() -> None:
+    x = np.array([[1.0, 5.0, 5.0], [7.0, -1.0, 0.0]])
+    for a in (x, x.T, x.astype("int64"), x > 2):
+        for axis in (None, 0, 1, -1):
+            place = mg.tensor(a, requires_grad=a.dtype == "float64").argmax(axis)
+            assert place.dtype == "int64" and not place.requires_grad
+            np.testing.assert_array_equal(place.numpy(), a.argmax(axis))
+    assert F.argmax(3.0).item() == 0
+    with pytest.raises(ValueError, match="argmax: there is nothing to reduce"):
+        F.argmax(np.zeros((0, 3)), 0)
+
+
+def test_nearest_pixels_stay_channels_last_in_memory() -> None:
+    """As convolutions have them; a copy more would be slower, not wrong."""
+    x = mg.tensor(np.zeros((2, 5, 3, 4), "float32").transpose(0, 3, 1, 2))
+    assert F.interpolate(x, scale_factor=2).data.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
 def test_what_was_not_taken_gets_no_part_of_an_infinite_gradient() -> None:
     """As at √0: 0·∞ would be NaN."""
     x, y = leaves([np.array([1.0, -1.0])] * 2)
@@ -774,6 +896,7 @@ def test_integers() -> None:
 
 # As functions: which library's arrays they are is known when a test runs.
 x23, x32 = (partial(mg.tensor, np.zeros(shape)) for shape in ((2, 3), (3, 2)))
+x22 = partial(mg.tensor, np.zeros((1, 3, 2, 2)))
 f32 = partial(mg.tensor, np.zeros((2, 3), "float32"))
 
 MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
@@ -805,6 +928,54 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     (lambda: x23()[:0].mean(axis=0), ValueError, "mean: there is nothing to reduce"),
     (lambda: x23()[:0].max(), ValueError, "max: there is nothing to reduce"),
+    (lambda: x23()[:0].min(), ValueError, "min: there is nothing to reduce"),
+    (lambda: x23()[:0].std(), ValueError, "std: there is nothing to reduce"),
+    (lambda: x23().norm(axis=2), ValueError, r"norm: axis 2 does not exist in shape \(2, 3\)"),
+    (lambda: x23().argmax(axis=2), ValueError, r"argmax: axis 2 does not exist in shape"),
+    (lambda: x23().argmax(axis=(0, 1)), TypeError, "argmax: axis must be an integer, got"),
+    (
+        lambda: F.mse_loss(x23(), x23()[0]),
+        ValueError,
+        r"mse_loss: x \(2, 3\), targets \(3,\); they",
+    ),
+    (lambda: F.l1_loss(x23(), 0.0), ValueError, r"l1_loss: x \(2, 3\), targets \(\)"),
+    (lambda: F.l1_loss(x23(), f32()), TypeError, "l1_loss: x is float64, targets float32"),
+    (lambda: F.interpolate(x23(), scale_factor=2), ValueError, "interpolate: expected x .N, C, H"),
+    (lambda: F.interpolate(x22()), ValueError, "interpolate: give either size or scale_factor"),
+    (lambda: F.interpolate(x22(), 4, 2), ValueError, "interpolate: give either size or scale_fac"),
+    (
+        lambda: F.interpolate(x22(), 5),
+        ValueError,
+        r"size \(5, 5\) must be whole multiples .* \(2, 2\)",
+    ),
+    (lambda: F.interpolate(x22(), (4, 1)), ValueError, r"interpolate: size \(4, 1\) must be whole"),
+    (
+        lambda: F.interpolate(x22(), None, 1.5),
+        TypeError,
+        "interpolate: scale_factor must be an int",
+    ),
+    (
+        lambda: F.interpolate(x22(), None, 0),
+        ValueError,
+        "interpolate: scale_factor must be at least",
+    ),
+    (
+        lambda: F.interpolate(x22(), 4, mode="bicubic"),
+        ValueError,
+        'interpolate: mode must be "nearest" or "bilinear", got \'bicubic\'',
+    ),
+    (
+        lambda: F.pixel_shuffle(x22(), 2),
+        ValueError,
+        r"pixel_shuffle: expected x \(N, C·4, H, W\), got",
+    ),
+    (lambda: F.instance_norm(x23()), ValueError, "instance_norm: expected x .N, C, H, W., H·W > 1"),
+    (lambda: F.instance_norm(x22()[:, :, :1, :1]), ValueError, "instance_norm: expected x .* > 1"),
+    (
+        lambda: F.instance_norm(x22(), x23()),
+        ValueError,
+        r"instance_norm: weight and bias must be \(3,\) for",
+    ),
     (lambda: F.logsumexp(x23()[:0], axis=0), ValueError, "logsumexp: there is nothing to reduce"),
     (lambda: F.softmax(x23()[:0], axis=0), ValueError, "^softmax: there is nothing to reduce"),
     (lambda: F.log_softmax(x23()[:0], 0), ValueError, "log_softmax: there is nothing to reduce"),
