@@ -22,8 +22,8 @@ from minigan.nn.module import shallow_copy
 class Optimizer:
     """Base class: holds the parameters and, by parameter, what the method remembers.
 
-    A subclass defines ``update(parameter, gradient, state)`` on arrays, in place, and names what it
-    keeps per parameter in ``memory``.
+    ``lr`` may be changed between steps. A subclass defines ``update(parameter, gradient, state)``
+    on arrays, in place, and names what it keeps per parameter in ``memory``.
     """
 
     memory: tuple[str, ...] = ()
@@ -58,6 +58,7 @@ class Optimizer:
         memory of another dtype.
         """
         name = f"{type(self).__name__}.step"
+        self.lr = number(name, "lr", self.lr, "[0, inf)")  # it may have been changed
         for i, (p, state) in enumerate(zip(self.params, self.state, strict=True)):
             if p.grad is None:
                 continue
@@ -77,6 +78,16 @@ class Optimizer:
             if p.grad is not None:
                 self.update(p.data, p.grad.data, state)
                 p.mark_written()
+
+    def minimize(self, loss: Tensor) -> None:
+        """One step down the gradient of ``loss``, a scalar, in these parameters and no others.
+
+        It clears their gradients, goes backward, which frees the graph, and steps. A parameter on
+        which ``loss`` does not depend stays as it is.
+        """
+        self.zero_grad()
+        loss.backward(inputs=self.params)
+        self.step()
 
     def zero_grad(self) -> None:
         """Forget the gradients collected so far (``.grad = None``)."""
@@ -182,6 +193,9 @@ class Adam(Optimizer):
 
     m ← β₁·m + (1 − β₁)·g          v ← β₂·v + (1 − β₂)·g²
     p ← p − lr · m̂ / (√v̂ + ε)      m̂ = m/(1 − β₁ᵗ),  v̂ = v/(1 − β₂ᵗ)
+
+    With weight_decay λ, g is the gradient of the loss plus ½λ‖p‖², g + λ·p. (AdamW differs: it
+    leaves g alone and shrinks p.)
     """
 
     memory = ("step", "exp_avg", "exp_avg_sq")
@@ -193,6 +207,7 @@ class Adam(Optimizer):
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        weight_decay: float = 0.0,
     ):
         super().__init__(params, lr)
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
@@ -202,12 +217,15 @@ class Adam(Optimizer):
             number("Adam", "betas[1]", betas[1], "[0, 1)"),
         )
         self.eps = number("Adam", "eps", eps, "[0, inf)")
+        self.weight_decay = number("Adam", "weight_decay", weight_decay, "[0, inf)")
 
     def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
         beta1, beta2 = self.betas
         if not state:
             state["step"] = numpy.zeros((), "int64")
             state["exp_avg"], state["exp_avg_sq"] = (backend.xp.zeros_like(p) for _ in range(2))
+        if self.weight_decay:
+            g = fused.affine(p, self.weight_decay, g)
         state["step"] += 1
         t = int(state["step"])
         # lr·m̂/(√v̂ + ε) with both bias corrections moved into two numbers, which saves two passes:

@@ -20,6 +20,7 @@ METHODS: dict[str, tuple[Callable[..., optim.Optimizer], dict[str, Any]]] = {
     "RMSprop, other values": (optim.RMSprop, {"lr": 0.01, "alpha": 0.5, "eps": 1e-3}),
     "Adam": (optim.Adam, {"lr": 0.01}),
     "Adam, other values": (optim.Adam, {"lr": 2e-4, "betas": (0.5, 0.9), "eps": 1e-3}),
+    "Adam with weight decay": (optim.Adam, {"lr": 0.01, "weight_decay": 0.1}),
     "Adam without memory": (optim.Adam, {"lr": 0.01, "betas": (0.0, 0.0)}),
 }
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -69,7 +70,7 @@ def test_defaults_are_pytorchs(method: str) -> None:
     kind, _ = METHODS[method]
     ours = vars(kind(parameters()))
     theirs = getattr(torch.optim, kind.__name__)([torch.zeros(1)]).defaults  # type: ignore[attr-defined]
-    shared = {"lr", "momentum", "alpha", "betas", "eps"} & set(ours)
+    shared = {"lr", "momentum", "alpha", "betas", "eps", "weight_decay"} & set(ours)
     assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
 
 
@@ -140,6 +141,66 @@ def test_adam_first_step_is_the_learning_rate_whatever_the_gradients_size() -> N
         assert p.item() == pytest.approx(-0.25, rel=1e-12)
 
 
+@every_method
+def test_the_learning_rate_may_be_changed_between_steps(method: str) -> None:
+    torch = pytest.importorskip("torch")
+    params = parameters()
+    twins = [torch.tensor(p.numpy(), requires_grad=True) for p in params]
+    kind, settings = METHODS[method]
+    ours = make(method, params)
+    theirs = getattr(torch.optim, kind.__name__)(twins, **settings)  # type: ignore[attr-defined]
+    for step, lr in enumerate((0.1, np.float64(0.02), 0, np.float32(0.5))):
+        ours.lr = lr
+        theirs.param_groups[0]["lr"] = float(lr)
+        steps(ours, range(step, step + 1))
+        for twin, g in zip(twins, gradients(step), strict=True):
+            twin.grad = torch.tensor(g)
+        theirs.step()
+    for p, twin in zip(params, twins, strict=True):
+        np.testing.assert_allclose(p.numpy(), twin.detach().numpy(), rtol=1e-12, atol=1e-13)
+
+
+@every_method
+def test_a_learning_rate_of_no_sense_is_refused_before_anything_moves(method: str) -> None:
+    p = mg.tensor([1.0, 2.0], requires_grad=True)
+    optimiser, p.grad = make(method, [p]), mg.tensor([1.0, 1.0])
+    name = type(optimiser).__name__
+    for lr, kind in ((-1, ValueError), (math.nan, ValueError), ("0.1", TypeError), (p, TypeError)):
+        optimiser.lr = lr  # type: ignore[assignment]
+        with pytest.raises(kind, match=f"{name}.step: lr must"):
+            optimiser.step()
+    assert p.numpy().tolist() == [1, 2] and not optimiser.state_dict()
+
+
+@every_method
+def test_minimize_is_one_step_of_its_own_parameters(method: str) -> None:
+    def game() -> tuple[Any, ...]:
+        mg.manual_seed(0)
+        g, d = nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        unused = nn.Parameter(mg.tensor([1.0]))
+        return g, d, unused, make(method, [*g.parameters(), unused])
+
+    x = mg.tensor([[1.0, -2.0]])
+    g, d, unused, optimiser = game()
+    d(g(x)).sum().backward()
+    kept = [p.grad.numpy() for p in d.parameters()]
+    unused.grad = mg.tensor([5.0])  # of another loss
+    for _ in range(3):
+        assert optimiser.minimize(d(g(x)).sum()) is None
+    assert unused.grad is None and unused.item() == 1
+    for p, before in zip(d.parameters(), kept, strict=True):
+        np.testing.assert_array_equal(p.grad.numpy(), before)
+    g2, d2, _, by_hand = game()
+    for _ in range(3):
+        by_hand.zero_grad()
+        d2(g2(x)).sum().backward(inputs=g2.parameters())
+        by_hand.step()
+    for p, q in zip(g.parameters(), g2.parameters(), strict=True):
+        np.testing.assert_array_equal(p.numpy(), q.numpy())
+    with pytest.raises(RuntimeError, match="backward from shape"):
+        optimiser.minimize(g(x))
+
+
 def test_mistakes() -> None:
     p, fixed = mg.tensor([1.0], requires_grad=True), mg.tensor([1.0])
     for call, kind, message in (
@@ -160,6 +221,7 @@ def test_mistakes() -> None:
         (lambda: optim.Adam([p], betas=(1.0, 0.9)), ValueError, r"Adam: betas\[0\] must lie"),
         (lambda: optim.Adam([p], betas=(0.9, -0.1)), ValueError, r"Adam: betas\[1\] must lie"),
         (lambda: optim.Adam([p], eps=-1), ValueError, "Adam: eps must lie"),
+        (lambda: optim.Adam([p], weight_decay=-1), ValueError, "Adam: weight_decay must lie"),
     ):
         with pytest.raises(kind, match=message):
             call()
