@@ -284,7 +284,7 @@ def enlarged(op: str, size: Any, scale_factor: Any, mode: Any) -> tuple[Pair | N
 
 
 def pixel_shuffle(x: Operand, upscale_factor: int) -> Tensor:
-    """y[n, c, r·h + i, r·w + j] = x[n, c·r² + r·i + j, h, w] (Shi et al. 2016, eq. 4).
+    """y[n, c, r·h + i, r·w + j] = x[n, c·r² + r·i + j, h, w] (Shi et al. 2016, section 2.2).
 
     x (N, C·r², H, W) → y (N, C, r·H, r·W), r = ``upscale_factor``: channels become pixels.
     """

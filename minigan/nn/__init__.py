@@ -1,6 +1,6 @@
 """Layer 3: modules and layers, under PyTorch's names and with PyTorch's parameter shapes."""
 
-from minigan.nn import init
+from minigan.nn import init, utils
 from minigan.nn.layers import (
     AvgPool2d,
     BatchNorm1d,
@@ -10,17 +10,24 @@ from minigan.nn.layers import (
     Dropout,
     Embedding,
     Flatten,
+    Identity,
+    InstanceNorm2d,
     LeakyReLU,
     Linear,
     MaxPool2d,
+    PixelShuffle,
     ReLU,
     Sigmoid,
+    Softplus,
     Tanh,
     Unflatten,
+    Upsample,
 )
-from minigan.nn.module import Module, Parameter, Sequential
+from minigan.nn.module import Module, ModuleList, Parameter, Sequential
+from minigan.nn.utils import Average
 
 __all__ = [
+    "Average",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
@@ -29,15 +36,22 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "Identity",
+    "InstanceNorm2d",
     "LeakyReLU",
     "Linear",
     "MaxPool2d",
     "Module",
+    "ModuleList",
     "Parameter",
+    "PixelShuffle",
     "ReLU",
     "Sequential",
     "Sigmoid",
+    "Softplus",
     "Tanh",
     "Unflatten",
+    "Upsample",
     "init",
+    "utils",
 ]

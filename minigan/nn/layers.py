@@ -11,6 +11,7 @@ from minigan import backend
 from minigan import functional as F
 from minigan.arguments import Pair, Size, flag, integer, number, pair, wrong_type
 from minigan.autograd import Tensor, as_tensor
+from minigan.functional import enlarged
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter
 from minigan.ops.conv import pooled, remainder
@@ -190,6 +191,41 @@ class BatchNorm2d(BatchNorm1d):
     ndim = 4
 
 
+class InstanceNorm2d(Module):
+    """Each picture's channels normalised by themselves; see minigan.functional.instance_norm.
+
+    ``weight`` and ``bias`` (C,), at first 1 and 0, are learned if ``affine``. There are no running
+    statistics: training and evaluation do the same.
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False):
+        self.num_features = integer("InstanceNorm2d", "num_features", num_features, 1)
+        self.eps = number("InstanceNorm2d", "eps", eps, "[0, inf)")
+        self.affine = flag("InstanceNorm2d", "affine", affine)
+        self.weight = self.bias = None
+        if affine:
+            self.weight, self.bias = _parameter(num_features), _parameter(num_features)
+            init.ones_(self.weight)
+
+    def forward(self, x: Any) -> Tensor:
+        x = as_tensor(x)
+        if x.shape[1:2] != (self.num_features,):
+            raise ValueError(
+                f"InstanceNorm2d: expected {self.num_features} channels, got {x.shape}"
+            )
+        return F.instance_norm(x, self.weight, self.bias, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}, eps={self.eps}, affine={self.affine}"
+
+
+class Identity(Module):
+    """x itself."""
+
+    def forward(self, x: Any) -> Any:
+        return x
+
+
 class ReLU(Module):
     """max(x, 0)."""
 
@@ -222,6 +258,13 @@ class Tanh(Module):
 
     def forward(self, x: Any) -> Tensor:
         return F.tanh(x)
+
+
+class Softplus(Module):
+    """log(1 + eˣ)."""
+
+    def forward(self, x: Any) -> Tensor:
+        return F.softplus(x)
 
 
 class Dropout(Module):
@@ -260,6 +303,39 @@ class AvgPool2d(_Pooling):
 
     def forward(self, x: Any) -> Tensor:
         return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class Upsample(Module):
+    """Pictures (N, C, H, W) enlarged by whole factors; see :func:`minigan.functional.interpolate`.
+
+    As in PyTorch the first argument is the size of the result: Upsample(scale_factor=2) doubles.
+    """
+
+    def __init__(
+        self, size: Size | None = None, scale_factor: Size | None = None, mode: str = "nearest"
+    ):
+        size, factors = enlarged("Upsample", size, scale_factor, mode)
+        self.size, self.scale_factor, self.mode = size, None if size else factors, mode
+
+    def forward(self, x: Any) -> Tensor:
+        return F.interpolate(x, self.size, self.scale_factor, self.mode)
+
+    def extra_repr(self) -> str:
+        given = f"size={self.size}" if self.size else f"scale_factor={self.scale_factor}"
+        return f"{given}, mode={self.mode!r}"
+
+
+class PixelShuffle(Module):
+    """(N, C·r², H, W) → (N, C, r·H, r·W); see :func:`minigan.functional.pixel_shuffle`."""
+
+    def __init__(self, upscale_factor: int):
+        self.upscale_factor = integer("PixelShuffle", "upscale_factor", upscale_factor, 1)
+
+    def forward(self, x: Any) -> Tensor:
+        return F.pixel_shuffle(x, self.upscale_factor)
+
+    def extra_repr(self) -> str:
+        return f"{self.upscale_factor}"
 
 
 class Flatten(Module):

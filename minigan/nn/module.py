@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import numpy
 
 from minigan import backend
-from minigan.arguments import flag
+from minigan.arguments import flag, wrong_type
 from minigan.autograd import Tensor
 
 T = TypeVar("T")
@@ -89,6 +89,9 @@ class Module:
     #: Where constants are that belong to the state; None, for all, until the first forward.
     _constants: frozenset[str] | None = None
 
+    #: By name, what computes an attribute of this module before each call; it is no state.
+    _computed: Mapping[str, Callable[[Module], Tensor]] = types.MappingProxyType({})
+
     __copy__ = shallow_copy
 
     def __init_subclass__(cls, **options: Any):
@@ -102,6 +105,8 @@ class Module:
                 f"{type(self).__name__}.{name}: a Tensor in the place of a Parameter would not be "
                 "learned; use .copy_(), or assign a Parameter"
             )
+        if name in self._computed:
+            raise TypeError(f"{type(self).__name__}.{name} is computed; assign {name}_orig instead")
         if _forwards.depth and type(value) is Tensor and name in (self._constants or ()):
             node, value = value._node, Tensor(value.data.copy())  # for it may be the caller's own
             value._node = node
@@ -129,6 +134,8 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def __call__(self, *inputs: Any) -> Any:
+        for name, compute in self._computed.items():
+            vars(self)[name] = compute(self)
         return self.forward(*inputs)
 
     def with_next(self, following: Module) -> Callable[[Any], Any] | None:
@@ -147,6 +154,8 @@ class Module:
 
     def _is_state(self, path: str, x: Any) -> bool:
         """Whether what is held there belongs to the state: decided when it was put there."""
+        if path in self._computed:
+            return False
         if not isinstance(x, Tensor) or isinstance(x, Parameter):
             return True
         return x.is_leaf if self._constants is None else path in self._constants
@@ -345,7 +354,52 @@ def _host_array(value: Any) -> numpy.ndarray:
     return numpy.asarray(value.numpy() if hasattr(value, "numpy") else value)
 
 
-class Sequential(Module):
+class ModuleList(Module):
+    """Modules in a list, named "0", "1", ...; what is done with them is its owner's business.
+
+    >>> from minigan.nn import Linear
+    >>> blocks = ModuleList([Linear(2, 3)]).append(Linear(3, 1))
+    >>> len(blocks), [name for name, _ in blocks.named_parameters()]
+    (2, ['0.weight', '0.bias', '1.weight', '1.bias'])
+    """
+
+    _given = "in one list, ModuleList([Linear(2, 3), Tanh()])"
+
+    def __init__(self, modules: Iterable[Module] = ()):
+        self.extend(modules)
+
+    def append(self, module: Module) -> ModuleList:
+        """Add a module behind the others."""
+        return self.extend([module])
+
+    def extend(self, modules: Iterable[Module]) -> ModuleList:
+        """Add several modules, all or none; TypeError where one is no Module."""
+        if not isinstance(modules, Iterable):
+            raise wrong_type(type(self).__name__, "modules", "a list of modules", modules)
+        for i, module in enumerate(modules := list(modules)):
+            if not isinstance(module, Module):
+                raise TypeError(
+                    f"{type(self).__name__}: argument {i} is a {type(module).__name__}, not a "
+                    f"Module; modules are given {self._given}"
+                )
+        for i, module in enumerate(modules, len(self)):
+            setattr(self, str(i), module)
+        return self
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()
+
+    def __len__(self) -> int:
+        return len(list(self.children()))
+
+    def __getitem__(self, index: int | slice) -> Module:
+        chosen = list(self.children())[index]
+        if not isinstance(chosen, list):
+            return chosen
+        return (Sequential if isinstance(self, Sequential) else ModuleList)().extend(chosen)
+
+
+class Sequential(ModuleList):
     """Modules applied one after the other, named "0", "1", ...
 
     >>> from minigan.nn import Linear, Tanh
@@ -356,14 +410,10 @@ class Sequential(Module):
     )
     """
 
+    _given = "one by one, Sequential(Linear(2, 3), Tanh())"
+
     def __init__(self, *modules: Module):
-        for i, module in enumerate(modules):
-            if not isinstance(module, Module):
-                raise TypeError(
-                    f"Sequential: argument {i} is a {type(module).__name__}, not a Module; "
-                    "modules are given one by one, Sequential(Linear(2, 3), Tanh())"
-                )
-            setattr(self, str(i), module)
+        self.extend(modules)
 
     def forward(self, x: Any) -> Any:
         modules = deque(self.children())
@@ -375,13 +425,3 @@ class Sequential(Module):
             else:
                 x = module(x)
         return x
-
-    def __iter__(self) -> Iterator[Module]:
-        return self.children()
-
-    def __len__(self) -> int:
-        return len(list(self.children()))
-
-    def __getitem__(self, index: int | slice) -> Module:
-        chosen = list(self.children())[index]
-        return Sequential(*chosen) if isinstance(chosen, list) else chosen

@@ -14,6 +14,7 @@ from minigan import models, nn, optim
 from minigan.data import toy
 from minigan.models.maxout_gan import Maxout, Rescale
 from minigan.nn import init
+from minigan.nn.utils import clip_grad_norm_, spectral_norm
 
 X = np.random.default_rng(0).standard_normal((4, 2)).astype("float32")
 
@@ -65,6 +66,10 @@ NUMBERS: list[tuple[str, str, Call, list[Any], list[Any]]] = [
     ("batch_norm", "momentum", lambda v: batch_norm(momentum=v), [5, -0.1], [0, 1, 0.3]),
     ("batch_norm", "eps", lambda v: batch_norm(eps=v), [-1], [1e-5, np.float32(1)]),
     ("instance_norm", "eps", lambda v: F.instance_norm(pictures(), eps=v), [-1], [1e-5, 0.1]),
+    ("InstanceNorm2d", "eps", lambda v: nn.InstanceNorm2d(2, v), [-1], [0, 1e-5]),
+    ("spectral_norm", "eps", lambda v: spectral_norm(nn.Linear(1, 1), eps=v), [-1], [0, 1e-5]),
+    ("clip_grad_norm_", "max_norm", lambda v: clip_grad_norm_([leaf()], v), [-1], [0, 1, 2.5]),
+    ("Average", "decay", lambda v: nn.Average(nn.Tanh(), v), [-0.1, 1.1], [0, 1, 0.99]),
     ("LeakyReLU", "negative_slope", nn.LeakyReLU, [], [0, 0.2, -1, 3, np.float32(0.1)]),
     ("leaky_relu", "negative_slope", lambda v: F.leaky_relu(X, v), [], [0, 0.2, -1, np.int8(3)]),
     ("Dropout", "p", nn.Dropout, [-0.1, 1, 1.5], [0, 0.5, np.float64(0.3)]),
@@ -78,6 +83,7 @@ NUMBERS: list[tuple[str, str, Call, list[Any], list[Any]]] = [
     ("Adam", "betas[0]", lambda v: optim.Adam([leaf()], betas=(v, 0.9)), [1, -0.1], [0, 0.5]),
     ("Adam", "betas[1]", lambda v: optim.Adam([leaf()], betas=[0.9, v]), [1.0], [0, 0.5]),
     ("Adam", "eps", lambda v: optim.Adam([leaf()], eps=v), [-1], [0, 1e-8]),
+    ("Adam", "weight_decay", lambda v: optim.Adam([leaf()], weight_decay=v), [-1], [0, 1e-2]),
     ("normal_", "mean", lambda v: init.normal_(matrix(), v), [], [0, -1.5]),
     ("normal_", "std", lambda v: init.normal_(matrix(), 0, v), [-1], [0, 2]),
     ("uniform_", "low", lambda v: init.uniform_(matrix(), v), [], [0, -1.5, 1]),
@@ -119,6 +125,15 @@ INTEGERS: list[tuple[str, str, Call, list[Any], list[Any]]] = [
     ("Embedding", "embedding_dim", lambda v: nn.Embedding(1, v), [0], [1]),
     ("BatchNorm1d", "num_features", nn.BatchNorm1d, [0, -1], [1, np.int32(2)]),
     ("BatchNorm2d", "num_features", nn.BatchNorm2d, [0], [1]),
+    ("InstanceNorm2d", "num_features", nn.InstanceNorm2d, [0, -1], [1, np.int32(2)]),
+    ("PixelShuffle", "upscale_factor", nn.PixelShuffle, [0], [1, 2]),
+    (
+        "spectral_norm",
+        "n_power_iterations",
+        lambda v: spectral_norm(nn.Linear(1, 1), "weight", v),
+        [0, -1],
+        [1, 2],
+    ),
     ("Unflatten", "dim", lambda v: nn.Unflatten(v, (1, 2)), [], [1, -1]),
     ("Unflatten", "unflattened_size", lambda v: nn.Unflatten(1, (2, v)), [-2], [-1, 2]),
     ("argmax", "axis", lambda v: F.argmax(X, v), [], [0, -1, np.int64(1)]),
@@ -137,6 +152,7 @@ FLAGS: list[tuple[str, str, Call]] = [
     ("Linear", "bias", lambda v: nn.Linear(1, 1, v)),
     ("Conv2d", "bias", lambda v: nn.Conv2d(1, 1, 1, bias=v)),
     ("ConvTranspose2d", "bias", lambda v: nn.ConvTranspose2d(1, 1, 1, bias=v)),
+    ("InstanceNorm2d", "affine", lambda v: nn.InstanceNorm2d(2, affine=v)),
     ("ReLU", "mode", lambda v: nn.ReLU().train(v)),
 ]
 PAIRS: list[tuple[str, str, Call, list[Any], list[Any]]] = [
@@ -162,6 +178,7 @@ PAIRS: list[tuple[str, str, Call, list[Any], list[Any]]] = [
         [0, (1, -1)],
         [2, (1, 3), np.int64(2)],
     ),
+    ("Upsample", "scale_factor", lambda v: nn.Upsample(scale_factor=v), [0], [2, (1, 2)]),
     ("max_pool2d", "padding", lambda v: F.max_pool2d(pictures(), 2, 1, v), [-1, 2], [1]),
 ]
 
@@ -172,8 +189,12 @@ def check(**given: Any) -> None:
 
 #: Where None has a meaning of its own.
 OPTIONAL = [
-    ("DCGAN", "width"), ("argmax", "axis"), ("interpolate", "size"), ("interpolate", "scale_factor"),
-]  # fmt: skip
+    ("DCGAN", "width"),
+    ("argmax", "axis"),
+    ("interpolate", "size"),
+    ("interpolate", "scale_factor"),
+    ("Upsample", "scale_factor"),
+]
 TABLE = [
     *((*row, NO_NUMBERS, NEVER) for row in NUMBERS),
     *((*row, NO_INTEGERS, []) for row in INTEGERS),
