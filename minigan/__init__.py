@@ -7,25 +7,36 @@ models/, training, metrics/. Each module's first lines say what it is.
 from minigan import backend, data, functional, losses, metrics, models, nn, optim
 from minigan.autograd import Tensor, grad, no_grad, tensor
 from minigan.backend import manual_seed
+from minigan.checkpoint import load, save
 from minigan.gradcheck import GradcheckError, gradcheck, gradgradcheck
+from minigan.ops.create import arange, ones, ones_like, rand, randn, zeros, zeros_like
 
 __version__ = "0.1.0"
 
 __all__ = [
     "GradcheckError",
     "Tensor",
+    "arange",
     "backend",
     "data",
     "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "load",
     "losses",
     "manual_seed",
     "metrics",
     "models",
     "nn",
     "no_grad",
+    "ones",
+    "ones_like",
     "optim",
+    "rand",
+    "randn",
+    "save",
     "tensor",
+    "zeros",
+    "zeros_like",
 ]

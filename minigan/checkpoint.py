@@ -29,6 +29,9 @@ import safetensors.numpy
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 
+from minigan import backend
+from minigan.arguments import wrong_type
+from minigan.autograd import Tensor
 from minigan.nn import Module
 
 __all__ = [
@@ -36,8 +39,10 @@ __all__ = [
     "ForeignFileError",
     "Run",
     "RunInUseError",
+    "load",
     "load_pinned",
     "load_tensors",
+    "save",
     "save_tensors",
     "write_atomic",
 ]
@@ -154,6 +159,41 @@ def load_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
     if _digest(tensors, info) != expected:
         raise DamagedFileError(f"{path}: the content does not match its SHA-256; the file changed")
     return tensors, info
+
+
+def save(state: Any, path: str | Path) -> None:
+    """Write a state_dict, or that of a Module or an Optimizer, to a safetensors file, atomically.
+
+    Args:
+        state: Tensors or arrays by name, or what has a ``state_dict()``.
+        path: the file. After a crash it holds all of the old content or all of the new.
+
+    Raises:
+        TypeError: it is neither, or a value is neither a Tensor nor an array of numbers.
+        OSError: the file cannot be written; the message names it.
+    """
+    state = state.state_dict() if hasattr(state, "state_dict") else state
+    if not isinstance(state, Mapping):
+        raise wrong_type("save", "state", "a Module or a state_dict", state)
+    arrays = {k: v.numpy() if isinstance(v, Tensor) else v for k, v in state.items()}
+    for name, array in arrays.items():
+        if not isinstance(name, str):
+            raise wrong_type("save", "a name in the state", "a str", name)
+        if not isinstance(array, numpy.ndarray) or array.dtype.kind not in "fiub":
+            raise wrong_type("save", f"{name!r} in the state", "a Tensor or an array", state[name])
+    save_tensors(Path(path), arrays)
+
+
+def load(path: str | Path) -> dict[str, Tensor]:
+    """What :func:`save` wrote, on the current backend: for ``load_state_dict``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedFileError: it is truncated, altered or not a minigan file.
+        ForeignFileError: another version of minigan wrote it, in another format.
+    """
+    arrays, _ = load_tensors(Path(path))
+    return {name: Tensor(backend.xp.array(array)) for name, array in arrays.items()}
 
 
 def load_pinned(path: Path, sha256: str) -> Arrays:

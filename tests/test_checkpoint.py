@@ -109,6 +109,64 @@ print(*names)
 """
 
 
+def test_save_and_load_of_modules_optimisers_and_states(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to("float64")
+    adam = mg.optim.Adam(net.parameters())
+    adam.minimize((net(mg.tensor([[1.0, 2.0], [3.0, 5.0]], dtype="float64")) ** 3).sum())
+    for thing, path in (
+        (net, tmp_path / "net"),
+        (adam, str(tmp_path / "adam")),
+        (net.state_dict(), tmp_path / "state"),
+        ({k: v.numpy() for k, v in net.state_dict().items()}, tmp_path / "arrays"),
+        ({}, tmp_path / "nothing"),
+        (TENSORS, tmp_path / "tensors"),
+    ):
+        state = thing.state_dict() if hasattr(thing, "state_dict") else thing
+        assert mg.save(thing, path) is None
+        found = mg.load(path)
+        assert all(type(v) is mg.Tensor and not v.requires_grad for v in found.values())
+        arrays = {k: v.numpy() if isinstance(v, mg.Tensor) else v for k, v in state.items()}
+        assert same({k: found[k].numpy() for k in arrays}, arrays) and len(found) == len(arrays)
+    other = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to("float64")
+    other.load_state_dict(mg.load(tmp_path / "net"))
+    mg.optim.Adam(other.parameters()).load_state_dict(mg.load(tmp_path / "adam"))
+    assert (other[0].weight.numpy() == net[0].weight.numpy()).all()
+    mg.load(tmp_path / "net")["0.weight"].copy_(np.zeros((3, 2)))  # it can be written to
+
+
+def test_pytorch_reads_what_save_writes(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file
+
+    net = nn.Linear(2, 3)
+    mg.save(net, tmp_path / "net.safetensors")
+    twin = torch.nn.Linear(2, 3)
+    twin.load_state_dict(load_file(tmp_path / "net.safetensors"))
+    assert (twin.weight.detach().numpy() == net.weight.numpy()).all()
+
+
+def test_save_and_load_name_what_is_wrong(tmp_path: Path) -> None:
+    path, folder = tmp_path / "x", tmp_path / "no folder" / "x"
+    for state, words in (
+        ([1.0], r"save: state must be a Module or a state_dict, got \[1.0\]"),
+        (mg.tensor([1.0]), "save: state must be .*, got Tensor"),
+        ({"a": 1.0}, "save: 'a' in the state must be a Tensor or an array, got 1.0"),
+        ({"a": np.array(["b"])}, "save: 'a' in the state must be a Tensor or an array"),
+        ({1: mg.tensor([1.0])}, "save: a name in the state must be a str, got 1"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            mg.save(state, path)
+    assert not path.exists()
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        mg.save({}, folder)
+    with pytest.raises(FileNotFoundError, match="x: no such file"):
+        mg.load(str(path))
+    mg.save(nn.Linear(2, 3), path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DamagedFileError, match="x: damaged"):
+        mg.load(path)
+
+
 @pytest.mark.on_the_host("starts processes of its own")
 def test_the_same_content_is_the_same_bytes_in_any_process(tmp_path: Path) -> None:
     orders, files = [], []

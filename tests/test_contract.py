@@ -58,6 +58,15 @@ SIGNATURES = {
     "no_grad": "(function=None)",  # as in PyTorch, also a decorator without parentheses
     "manual_seed": "(seed)",
     "grad": "(outputs, inputs, grad_outputs=None, create_graph=False)",
+    "zeros": "(*shape, requires_grad=False, dtype=None)",
+    "ones": "(*shape, requires_grad=False, dtype=None)",
+    "zeros_like": "(x, requires_grad=False, dtype=None)",
+    "ones_like": "(x, requires_grad=False, dtype=None)",
+    "arange": "(start, stop=None, step=1, *, requires_grad=False, dtype=None)",
+    "randn": "(*shape, rng=None, requires_grad=False, dtype=None)",
+    "rand": "(*shape, rng=None, requires_grad=False, dtype=None)",
+    "save": "(state, path)",
+    "load": "(path)",
     # Tensor
     "Tensor.backward": "(gradient=None, *, inputs=None)",
     "Tensor.detach": "()",
@@ -216,7 +225,7 @@ def test_signature(name: str) -> None:
     assert signature(look_up(name)) == SIGNATURES[name]
 
 
-@pytest.mark.parametrize("layer", ["ReLU", "Sigmoid", "Tanh", "Flatten"])
+@pytest.mark.parametrize("layer", ["ReLU", "Sigmoid", "Softplus", "Tanh", "Identity", "Flatten"])
 def test_layers_without_arguments(layer: str) -> None:
     assert isinstance(getattr(nn, layer)(), nn.Module)
 
