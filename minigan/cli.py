@@ -35,7 +35,7 @@ from minigan.checkpoint import (
     write_atomic,
 )
 from minigan.grading.commands import COMMANDS
-from minigan.losses import OBJECTIVES
+from minigan.losses import OBJECTIVES, wasserstein
 from minigan.models import GAN, MODELS
 from minigan.options import PathName
 from minigan.training import DivergedError, Trainer, fit, handling
@@ -109,7 +109,7 @@ _at_least_1 = click.IntRange(min=1, max=10**9)
     type=click.Choice(list(OBJECTIVES)),
     default="non_saturating",
     show_default=True,
-    help="What the generator minimises.",
+    help="What both players minimise.",
 )
 @click.option(
     "--data",
@@ -168,6 +168,12 @@ def train(
     """
     if epochs is not None and steps is not None:
         raise click.UsageError("--epochs and --steps both say how long; give one of them")
+    if OBJECTIVES[loss] is wasserstein:
+        raise click.UsageError(
+            f"--loss wasserstein has no minimum for {model}: nothing there bounds the critic's "
+            "slope, and the steeper the critic, the lower its loss; use hinge or least_squares, or "
+            "add minigan.losses.gradient_penalty in a loop of your own"
+        )
     defaults = MODELS[model].defaults
     asked: dict[str, Any] = {
         "model": model,
@@ -268,7 +274,9 @@ def _draw_summary(run: Run, frames: list[Path]) -> None:
     for warning in run.mend_logs():
         _say(warning)
     with _matplotlib_in(run.path):
-        plotting.save_curves(run.rows("history.csv"), run.path / "curves.png", _title(run))
+        logistic = OBJECTIVES[run.config["arguments"]["loss"]].logistic
+        curves = run.path / "curves.png"
+        plotting.save_curves(run.rows("history.csv"), curves, _title(run), logistic)
     for problem in plotting.save_animation(frames, run.path / "training.gif"):
         _say(problem)
 

@@ -163,11 +163,14 @@ def _save_figure(figure: Figure, path: Path) -> None:
 
 
 @_defaults()
-def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
+def save_curves(
+    rows: Sequence[Mapping[str, float]], path: Path, title: str, logistic: bool = True
+) -> None:
     """Write losses, D's answers and gradient norms over the steps as one PNG.
 
-    ``rows`` are those of history.csv. The grey lines are where a perfect generator would hold the
-    discriminator: D = ½ everywhere, so L_D = 2 log 2.
+    ``rows`` are those of history.csv, of a game that is ``logistic`` or not. If it is, the answers
+    are probabilities, and the grey lines are where a perfect generator would hold the
+    discriminator: D = ½ everywhere, so L_D = 2 log 2. If not, they are scores of any size.
     """
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
@@ -175,16 +178,20 @@ def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
     figure = _figure(11, 3.4, title)
     losses, answers, norms = figure.subplots(1, 3)
 
-    losses.axhline(2 * math.log(2), color=GREY, lw=0.8)
+    if logistic:
+        losses.axhline(2 * math.log(2), color=GREY, lw=0.8)
+        answers.axhline(0.5, color=GREY, lw=0.8)
     losses.plot(steps, [row["d_loss"] for row in rows], color=BLUE, lw=1, label="discriminator")
     losses.plot(steps, [row["g_loss"] for row in rows], color=ORANGE, lw=1, label="generator")
-    losses.set(title="losses", xlabel="step", ylabel="nats")
+    losses.set(title="losses", xlabel="step", ylabel="nats" if logistic else "loss")
 
-    answers.axhline(0.5, color=GREY, lw=0.8)
     answers.plot(steps, [row["d_real"] for row in rows], color=BLUE, lw=1, label="on data")
     answers.plot(steps, [row["d_fake"] for row in rows], color=ORANGE, lw=1, label="on samples")
-    answers.set(title="mean answer σ(D) of the discriminator", xlabel="step", ylim=(0, 1))
-    answers.set(ylabel="probability “real”")
+    if logistic:
+        answers.set(title="mean answer σ(D) of the discriminator", ylim=(0, 1))
+    else:
+        answers.set(title="mean score D of the discriminator")
+    answers.set(xlabel="step", ylabel="probability “real”" if logistic else "score")
 
     norms.plot(steps, [row["d_grad_norm"] for row in rows], color=BLUE, lw=1, label="discriminator")
     norms.plot(steps, [row["g_grad_norm"] for row in rows], color=ORANGE, lw=1, label="generator")

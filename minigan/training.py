@@ -112,7 +112,7 @@ def discriminator_step(
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    return _answers(loss, real_logits, fake_logits)
+    return _answers(objective, loss, real_logits, fake_logits)
 
 
 def generator_step(
@@ -153,16 +153,22 @@ def simultaneous_step(
     g_loss.backward(inputs=optimizers["generator"].params)
     for optimizer in optimizers.values():
         optimizer.step()
-    return _answers(d_loss, real_logits, fake_logits) | {"g_loss": g_loss.detach()}
+    return _answers(objective, d_loss, real_logits, fake_logits) | {"g_loss": g_loss.detach()}
 
 
-def _answers(d_loss: Tensor, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
-    """What history.csv says of D: its loss, and its mean answers σ(D) on data and on samples."""
+def _answers(
+    objective: Objective, d_loss: Tensor, real_logits: Tensor, fake_logits: Tensor
+) -> dict[str, Tensor]:
+    """What history.csv says of D: its loss, and its mean answers on data and on samples.
+
+    An answer is a probability σ(s), or the score s itself if the objective takes s for no logit.
+    """
     with no_grad():
+        answers = [sigmoid(s) if objective.logistic else s for s in (real_logits, fake_logits)]
         return {
             "d_loss": d_loss.detach(),
-            "d_real": sigmoid(real_logits).mean(),
-            "d_fake": sigmoid(fake_logits).mean(),
+            "d_real": answers[0].mean(),
+            "d_fake": answers[1].mean(),
         }
 
 
