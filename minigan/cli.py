@@ -275,8 +275,8 @@ def _draw_summary(run: Run, frames: list[Path]) -> None:
         _say(warning)
     with _matplotlib_in(run.path):
         logistic = OBJECTIVES[run.config["arguments"]["loss"]].logistic
-        curves = run.path / "curves.png"
-        plotting.save_curves(run.rows("history.csv"), curves, _title(run), logistic)
+        save = plotting.save_curves if logistic else plotting.save_score_curves
+        save(run.rows("history.csv"), run.path / "curves.png", _title(run))
     for problem in plotting.save_animation(frames, run.path / "training.gif"):
         _say(problem)
 

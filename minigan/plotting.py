@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # what draws a figure imports it: a third of a second that a 
 
 __all__ = [
     "chapter_style", "draw_graph", "grid", "panels", "save_animation", "save_clouds",
-    "save_curves", "save_feature_maps", "save_grid", "save_neighbours", "show",
+    "save_curves", "save_feature_maps", "save_grid", "save_neighbours", "save_score_curves", "show",
 ]  # fmt: skip
 
 # Okabe and Ito's colours, told apart by readers with any kind of colour vision, and a grey.
@@ -163,15 +163,25 @@ def _save_figure(figure: Figure, path: Path) -> None:
 
 
 @_defaults()
-def save_curves(
-    rows: Sequence[Mapping[str, float]], path: Path, title: str, logistic: bool = True
-) -> None:
+def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
     """Write losses, D's answers and gradient norms over the steps as one PNG.
 
-    ``rows`` are those of history.csv, of a game that is ``logistic`` or not. If it is, the answers
-    are probabilities, and the grey lines are where a perfect generator would hold the
-    discriminator: D = ½ everywhere, so L_D = 2 log 2. If not, they are scores of any size.
+    ``rows`` are those of history.csv, of a logistic game, whose D answers with probabilities. The
+    grey lines are where a perfect generator would hold the discriminator: D = ½ everywhere, so
+    L_D = 2 log 2.
     """
+    _save_curves(rows, path, title, logistic=True)
+
+
+@_defaults()
+def save_score_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
+    """The same for a game that is not logistic, whose D answers with scores of any size."""
+    _save_curves(rows, path, title, logistic=False)
+
+
+def _save_curves(
+    rows: Sequence[Mapping[str, float]], path: Path, title: str, logistic: bool
+) -> None:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     steps = [row["step"] for row in rows]

@@ -279,6 +279,21 @@ def test_a_step_uploads_its_batch_latents_and_masks_and_fetches_nothing(
 
 
 @pytest.mark.usefixtures("device")
+def test_a_step_with_a_penalty_uploads_alpha_and_fetches_nothing() -> None:
+    one = trainer("dcgan-half")
+    critic, optimizer = one.model.discriminator, one.optimizers["discriminator"]
+    real, fake = one.next_batch(), one.next_batch()
+
+    def step() -> None:
+        penalty = mg.losses.gradient_penalty(critic, real, fake) + mg.losses.r1(critic, real)
+        optimizer.zero_grad()
+        (mg.losses.wasserstein.discriminator(critic(real), critic(fake)) + penalty).backward()
+        optimizer.step()
+
+    assert crossing(step) == {"uploads": 1, "uploaded": 4 * BATCH, "downloads": 0, "syncs": 0}
+
+
+@pytest.mark.usefixtures("device")
 def test_a_logged_step_fetches_once() -> None:
     one = trainer("mlp")
     measured = one.step()

@@ -24,6 +24,7 @@ from PIL import Image
 from minigan import backend, cli, data, plotting
 from minigan.checkpoint import Run, load_tensors
 from minigan.data import mnist
+from minigan.models import MODELS
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 
@@ -207,6 +208,32 @@ def test_another_seed_gives_other_bytes(finished: Path, digits: Path, tmp_path: 
     one, other = content(finished), content(tmp_path / "other")
     for name in ("generator.safetensors", "history.csv", "samples/epoch_0000.png"):
         assert one[name] != other[name]
+
+
+@pytest.mark.parametrize("loss", ["least_squares", "hinge"])
+@pytest.mark.parametrize("model", ["mlp", "dcgan"])
+def test_a_run_of_the_games_on_scores(
+    model: str, loss: str, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped and resumed to the same bytes; what the curves show is called a score."""
+    titles: list[str] = []
+    monkeypatch.setattr(plotting, "save_score_curves", lambda *given: titles.append(given[2]))
+    size = ("--batch-size", "20") if model == "mlp" else ("--batch-size", "8")
+    for name, parts in (("whole", ["4"]), ("parts", ["2", "4"])):
+        for steps in parts:
+            begun = (tmp_path / name).exists()
+            start = ["--resume"] if begun else ["--data", digits, "--loss", loss, *size]
+            result = minigan("train", model, "--out", tmp_path / name, "--steps", steps, *start)
+            assert result.code == 0, result.err
+    assert_same_runs(tmp_path / "whole", tmp_path / "parts", ("checkpoint.previous.safetensors",))
+    with open(tmp_path / "whole" / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "step", "epoch", "d_loss", "d_real", "d_fake", "g_loss", "d_grad_norm", "g_grad_norm",
+    ]  # fmt: skip
+    assert np.isfinite([[float(value) for value in row.values()] for row in rows]).all()
+    assert len(titles) == 3 and all(loss in title for title in titles)
+    assert minigan("sample", tmp_path / "whole", "-n", "4", "-o", "grid.png").code == 0
 
 
 @pytest.mark.slow
@@ -517,6 +544,10 @@ def test_out_is_a_file(digits: Path, tmp_path: Path) -> None:
     [
         ("train dcgna", ["mlp"]),
         ("train mlp --loss wasserstien", ["minimax", "non_saturating"]),
+        *(
+            (f"train {model} --loss wasserstein", [model, "bounds", "slope", "no minimum", "hinge"])
+            for model in MODELS
+        ),
         ("train mlp --data cifar", ["cifar", "mnist", "mnist-mini", "fashion-mnist", "folder"]),
         ("train mlp --backend cudy", ["numpy", "cupy", "auto"]),
         ("train mlp --epochs 1 --steps 1", ["--epochs", "--steps"]),

@@ -180,6 +180,14 @@ SIGNATURES = {
     "losses.minimax.generator": "(fake_logits)",
     "losses.non_saturating.discriminator": "(real_logits, fake_logits, *, real_target=1.0)",
     "losses.non_saturating.generator": "(fake_logits)",
+    "losses.least_squares.discriminator": "(real_logits, fake_logits)",
+    "losses.least_squares.generator": "(fake_logits)",
+    "losses.hinge.discriminator": "(real_logits, fake_logits)",
+    "losses.hinge.generator": "(fake_logits)",
+    "losses.wasserstein.discriminator": "(real_logits, fake_logits)",
+    "losses.wasserstein.generator": "(fake_logits)",
+    "losses.gradient_penalty": "(critic, real, fake, alpha=None)",
+    "losses.r1": "(discriminator, real)",
     # data
     "data.load_mnist": "(split='train')",
     "data.load": "(name, split='train')",
@@ -642,7 +650,8 @@ def choices(line: str, parameter: str) -> list[str]:
 
 def test_choices() -> None:
     assert "mlp" in choices("train", "model")
-    assert {"minimax", "non_saturating"} <= set(choices("train", "loss"))
+    games = {"minimax", "non_saturating", "least_squares", "hinge", "wasserstein"}
+    assert games <= set(choices("train", "loss"))
     for line in ("train", "sample", "bench"):
         assert choices(line, "backend") == ["numpy", "cupy", "auto"]
         (option,) = (p for p in command_of(line).params if p.name == "backend")
@@ -689,6 +698,7 @@ EXIT_CODES = {
     "train": 2,
     "train dcgna": 2,
     "train mlp --loss wasserstien": 2,
+    "train mlp --loss wasserstein": 2,
     "train mlp --backend cudy": 2,
     "train mlp --data no-such-data": 2,
     "train mlp --epochs 1 --steps 1": 2,

@@ -188,6 +188,32 @@ def test_curves(n: int, tmp_path: Path) -> None:
             assert [bool(panel.any()) for panel in np.split(hit, 3)] == [True] * 3
 
 
+@pytest.mark.parametrize("logistic", [True, False])
+def test_curves_call_answers_what_they_are(
+    logistic: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores are no probabilities, their losses no nats, and ½ and 2 log 2 mean nothing there."""
+    drawn: list[Any] = []
+    monkeypatch.setattr(plotting, "_save_figure", lambda figure, path: drawn.append(figure))
+    rows = [row | {"d_real": 3.0, "d_fake": -2.0} for row in history(3)]
+    save = plotting.save_curves if logistic else plotting.save_score_curves
+    save(rows, tmp_path / "curves.png", "")
+    losses, answers, _ = drawn[0].axes
+    words = " ".join([losses.get_ylabel(), answers.get_title(), answers.get_ylabel()])
+    for word in ("nats", "σ", "probability"):
+        assert (word in words) == logistic
+    assert ("score" in words) != logistic
+    flat = [
+        line.get_ydata()[0]
+        for axes in (losses, answers)
+        for line in axes.lines
+        if line.get_label().startswith("_")
+    ]
+    assert flat == ([2 * math.log(2), 0.5] if logistic else [])
+    low, high = answers.get_ylim()
+    assert (low, high) == (0, 1) if logistic else low < -2 and high > 3
+
+
 def test_curves_are_the_same_bytes_again_and_others_for_others(tmp_path: Path) -> None:
     for name, rows in (("a", history(20)), ("b", history(20)), ("c", history(21))):
         plotting.save_curves(rows, tmp_path / f"{name}.png", "a title")

@@ -20,7 +20,14 @@ from libraries import small_integers
 import minigan as mg
 from minigan import training
 from minigan.checkpoint import Run, load_tensors, save_tensors
-from minigan.losses import Minimax, Objective, minimax, non_saturating
+from minigan.losses import (
+    OBJECTIVES,
+    Minimax,
+    Objective,
+    least_squares,
+    minimax,
+    non_saturating,
+)
 from minigan.models import GAN
 from minigan.optim import SGD, Adam, Optimizer
 from minigan.training import (
@@ -122,7 +129,7 @@ def assert_moves_only(mover: nn.Module, other: nn.Module, step: Callable[[], Any
         assert (mark.numpy() == 7.0).all(), "the other player's gradient was added to"
 
 
-@pytest.mark.parametrize("objective", [minimax, non_saturating], ids=repr)
+@pytest.mark.parametrize("objective", [minimax, non_saturating, least_squares], ids=repr)
 def test_discriminator_step_moves_d_alone(setup: Setup, objective: Objective) -> None:
     gan, optimizers, real, z = setup
     g, d = gan.generator, gan.discriminator
@@ -131,7 +138,7 @@ def test_discriminator_step_moves_d_alone(setup: Setup, objective: Objective) ->
     )
 
 
-@pytest.mark.parametrize("objective", [minimax, non_saturating], ids=repr)
+@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=repr)
 def test_generator_step_moves_g_alone(setup: Setup, objective: Objective) -> None:
     gan, optimizers, _, z = setup
     g, d = gan.generator, gan.discriminator
@@ -175,7 +182,7 @@ def test_a_planted_discriminator_step_without_no_grad_is_caught(setup: Setup) ->
         assert_moves_only(d, g, wrong)
 
 
-@pytest.mark.parametrize("objective", [minimax, non_saturating], ids=repr)
+@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=repr)
 def test_a_simultaneous_step_is_both_against_the_other_as_it_was(objective: Objective) -> None:
     def after(step: Callable[..., Any]) -> tuple[dict[str, bytes], dict[str, bytes]]:
         mg.manual_seed(1)
@@ -279,6 +286,26 @@ def test_losses_are_their_formulas(setup: Setup, game: Objective) -> None:
         for name, value in expected.items():
             assert measured[name].item() == pytest.approx(value, rel=1e-5, abs=1e-7), name
     assert measured["d_real"].item() - measured["d_fake"].item() > 0.1  # the two are not mixed up
+
+
+@pytest.mark.parametrize("game", OBJECTIVES.values(), ids=repr)
+@pytest.mark.parametrize("simultaneous", [False, True])
+def test_ds_answers_are_probabilities_or_scores(
+    setup: Setup, game: Objective, simultaneous: bool
+) -> None:
+    """σ(s) where s is a logit; where it is none, σ(s) would mean nothing, and s itself is shown."""
+    gan, optimizers, real, z = setup
+    spy = Spy(game)
+    spy.logistic = game.logistic
+    players = gan.generator, gan.discriminator, spy
+    if simultaneous:
+        measured = simultaneous_step(*players, optimizers, real, z)
+    else:
+        measured = discriminator_step(*players, optimizers["discriminator"], real, z)
+    for name, s in (("d_real", spy.real), ("d_fake", spy.fake)):
+        expected = (answer(s) if game.logistic else s.astype("float64")).mean()
+        assert measured[name].item() == pytest.approx(expected, rel=1e-5, abs=1e-7)
+        assert measured[name].shape == () and not measured[name].requires_grad
 
 
 class Recorder(nn.Module):
