@@ -13,6 +13,7 @@ import shlex
 import signal
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ import click
 import numpy
 from click.core import ParameterSource
 from click.exceptions import NoArgsIsHelpError
+from tqdm.std import tqdm
 
 import minigan
 from minigan import backend, data, evaluation, plotting
@@ -634,6 +636,9 @@ def main() -> NoReturn:
     sys.stderr = sys.stderr or open(os.devnull, "w")
     if isinstance(sys.stdout, io.TextIOWrapper):  # the names of files need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
+    # One bar needs no lock of multiprocessing's, which from Python 3.14 on writes into the folder
+    # for temporary files and starts a process.
+    tqdm.set_lock(threading.RLock())
     with handling([signal.SIGTERM], interrupt):  # as Ctrl-C does by itself
         code = _run(lambda: cli.main(prog_name="minigan", standalone_mode=False))
     sys.exit(code)

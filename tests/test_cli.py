@@ -162,7 +162,11 @@ def watch(event, details):
         os.write(2, f"wrote: {os.path.abspath(details[0])}\\n".encode())
 sys.addaudithook(watch)
 from minigan.cli import main
-main()
+try:
+    main()
+finally:
+    if "multiprocessing.synchronize" in sys.modules:
+        os.write(2, b"wrote: a semaphore\\n")
 """
 
 
