@@ -66,6 +66,7 @@ def say_where(file: Path, seconds: float, tell: Callable[..., None]) -> None:
 def grade(chapter: Chapter, file: Path, job: dict[str, Any], tell: Callable[..., None]) -> None:
     task = chapter.task(job["task"])
     tell(ready=True)
+    sys.path.append(str(file.parent))  # the last, where nothing in it can stand for a library
     say_where(file, 0.8 * job["seconds"], tell)
     try:
         module = load(file, chapter.folder.name)
@@ -87,9 +88,8 @@ def _advice(error: BaseException, file: Path) -> str:
     name = str(getattr(error, "name", None)).partition(".")[0]
     if isinstance(error, NameError) and name == "get_ipython":
         return "; only a notebook has it: delete the line"
-    beside = (file.parent / name, file.parent / f"{name}.py")
-    if isinstance(error, ModuleNotFoundError) and any(path.exists() for path in beside):
-        return "; a file is checked without those beside it: put into it what it needs"
+    if isinstance(error, ImportError) and "no known parent package" in str(error):
+        return "; a file is checked as no part of a package: import without the dot"
     return ""
 
 

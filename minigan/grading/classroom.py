@@ -15,7 +15,7 @@ from minigan.grading.submissions import Submission
 from minigan.grading.tasks import GraderError, Task
 
 #: What an honest file has no reason to name. A file that wants to cheat need not name it either.
-CHECKER = ("minigan.grading", "checks.py", "solution.py")
+CHECKER = ("minigan.grading", "checks.py", "solution.py", "from solution", "import solution")
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def show_printed(report: Report, screen: Screen, lines: int = 12) -> None:
     printed = report.printed.rstrip().splitlines()
     if not printed:
         return
-    more = f", the last {lines} of {len(printed)} lines" if len(printed) > lines else ""
+    more = f", the last {lines} lines" if len(printed) > lines else ""
     screen.say(f"  printed{more}:")
     for line in printed[-lines:]:
         screen.say(f"    {line[: screen.width * 2]}")

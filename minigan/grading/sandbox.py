@@ -1,12 +1,12 @@
-"""Check one task of one file in a process of its own, with limits on time, memory and output.
+"""Check one task of one file in a process of its own, with limits on time and memory.
 
-It guards against accidents: an endless loop, an exit, a crash, a flood of output, or a result that
-claims to equal everything is a failed check, and none of them can pass for a verdict, which counts
-only if every planned check has reported with the secret of this run. It does *not* guard against
-malice. A learner's code has the rights of whoever runs the checker: it can read and write that
-user's files and use the network; and since it shares a process with the checks, code written for
-that purpose can look up the secret or replace the checks. To grade strangers, run it in a container
-or as a user with no rights, and read what they wrote.
+It guards against accidents: an endless loop, an exit, a crash, or a result that claims to equal
+everything is a failed check, and none of them can pass for a verdict, which counts only if every
+planned check has reported with the secret of this run. It does *not* guard against malice. A
+learner's code has the rights of whoever runs the checker: it can read and write that user's files
+and use the network; and since it shares a process with the checks, code written for that purpose
+can look up the secret or replace the checks. To grade strangers, run it in a container or as a user
+with no rights, and read what they wrote.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from minigan.grading.tasks import GraderError, Outcome, Task
 
 TIME_LIMIT = 10.0  # seconds for the learner's code, from when everything else is imported
 START_LIMIT = 60.0  # seconds until then
-OUTPUT_LIMIT = 1 << 20  # bytes
+OUTPUT_LIMIT = 1 << 20  # bytes of what is printed that are kept, the last ones
 
 
 @dataclass
@@ -93,7 +93,11 @@ def check_task(
         return report
     report.digest = source.digest(task.functions)
     report.around = {"file": sha([source.text]), "checks": chapter.checks_of(task)}
-    report.not_started = all(source.untouched(name) for name in task.functions)
+    replaced = [name for name in task.functions if source.replaced(name)]
+    report.not_started = not replaced and all(map(source.untouched, task.functions))
+    if replaced:
+        report.trouble = f"{replaced[0]} is written, but its stub comes later; delete the stub"
+        report.line = source.definitions[replaced[0]].lineno
     missing = [name for name in task.functions if name not in source.definitions]
     if missing:
         report.trouble, report.line = _missing(missing[0], source, chapter)
@@ -134,6 +138,7 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
     ready = imported = False
     done = running = None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        _link(report.file.parent, Path(folder))
         child = _Child(json.dumps(job).encode(), folder, report.seed)
         try:
             for event in child.events(secret):
@@ -156,9 +161,7 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
                     done = event["done"]
                     break
             what = _current(report) if imported else "importing the file"
-            if child.flooded:
-                report.trouble = f"stopped: it printed more than {OUTPUT_LIMIT >> 20} MB"
-            elif done is None and time.monotonic() >= child.deadline:
+            if done is None and time.monotonic() >= child.deadline:
                 if not ready:
                     raise GraderError(f"its process was not ready after {START_LIMIT:g} s")
                 report.trouble = (
@@ -177,6 +180,16 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
         finally:
             child.end()
             report.printed = child.printed.decode(errors="backslashreplace")
+
+
+def _link(beside: Path, folder: Path) -> None:
+    """Let what lies beside a file be found by its name in the current folder of its process.
+
+    A file that it reads is there, and one that it writes is written nowhere near.
+    """
+    with contextlib.suppress(OSError):  # Windows lets few users make links
+        for path in beside.iterdir():
+            (folder / path.name).symlink_to(path)
 
 
 def _current(report: Report) -> str:
@@ -230,8 +243,7 @@ class _Child:
             cwd=folder,
         )
         self.deadline = time.monotonic() + START_LIMIT
-        self.printed = b""
-        self.flooded = False
+        self.printed = bytearray()
         self._lines: queue.Queue[bytes] = queue.Queue()  # b"" for the end
         self._threads = [
             threading.Thread(target=reader, args=(pipe,), daemon=True)
@@ -254,13 +266,12 @@ class _Child:
 
     def _collect(self, pipe: BinaryIO) -> None:
         while part := os.read(pipe.fileno(), 1 << 16):
-            self.printed = (self.printed + part)[:OUTPUT_LIMIT]
-            if len(self.printed) == OUTPUT_LIMIT and not self.flooded:
-                self.flooded = True
-                self._lines.put(b"")
+            self.printed += part
+            if len(self.printed) > 2 * OUTPUT_LIMIT:
+                del self.printed[:-OUTPUT_LIMIT]
 
     def events(self, secret: str) -> Iterator[dict[str, Any]]:
-        """What the process says, until it ends, floods or the deadline has passed."""
+        """What the process says, until it ends or the deadline has passed."""
         while True:
             try:
                 line = self._lines.get(timeout=max(0.0, self.deadline - time.monotonic()))

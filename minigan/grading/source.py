@@ -45,14 +45,12 @@ class Source:
 
     def untouched(self, name: str) -> bool:
         """Whether the function's body is still the stub's ``raise NotImplementedError``."""
-        function = self.definitions.get(name)
-        if not isinstance(function, Function):
-            return False
-        body = function.body[1:] if ast.get_docstring(function) is not None else function.body
-        if len(body) != 1 or not isinstance(body[0], ast.Raise) or body[0].exc is None:
-            return False
-        error = body[0].exc.func if isinstance(body[0].exc, ast.Call) else body[0].exc
-        return isinstance(error, ast.Name) and error.id == "NotImplementedError"
+        return _is_stub(self.definitions.get(name))
+
+    def replaced(self, name: str) -> bool:
+        """Whether a function that was written is followed by its stub, which Python then takes."""
+        written = (f for f in self.tree.body if isinstance(f, Function) and f.name == name)
+        return self.untouched(name) and not all(map(_is_stub, written))
 
     def line(self, name: str) -> int | None:
         """The first line where a function of that name is defined, be it inside of another."""
@@ -133,6 +131,16 @@ def why_not(error: OSError | SyntaxError | ValueError) -> str:
 
 def sha(parts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _is_stub(function: ast.stmt | None) -> bool:
+    if not isinstance(function, Function):
+        return False
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    if len(body) != 1 or not isinstance(body[0], ast.Raise) or body[0].exc is None:
+        return False
+    error = body[0].exc.func if isinstance(body[0].exc, ast.Call) else body[0].exc
+    return isinstance(error, ast.Name) and error.id == "NotImplementedError"
 
 
 def _span(node: ast.stmt) -> tuple[int, int]:
