@@ -676,6 +676,7 @@ def _run(command: Callable[[], Any]) -> int:
     try:
         os.getcwd()
     except FileNotFoundError:
-        message = f"{message.rstrip('.')}. The current folder is no longer there: go to another"
+        if "current folder" not in message:
+            message = f"{message.rstrip('.')}. The current folder is no longer there: go to another"
     _say(message)
     return code

@@ -204,10 +204,16 @@ def _own_folder(name: str | os.PathLike[str]) -> Source:
     folder = Path(name)
     if not (os.fspath(name) and folder.is_dir()):  # "" would be the current folder
         names = ", ".join(SHA256)
-        raise ValueError(f"no data set {os.fspath(name)!r}: choose from {names}, or name a folder")
+        raise ValueError(
+            f"no data set {os.fspath(name)!r}: choose from {names}, or name a folder that holds "
+            "the four IDX files of one"
+        )
     remedy = "It must hold the four IDX files of a data set, raw or as .gz."
     if not _holds_all(folder, remedy):
-        raise FileNotFoundError(f"{folder} holds none of {', '.join(FILES)}. {remedy}")
+        raise FileNotFoundError(
+            f"{folder} holds none of {', '.join(FILES)}. {remedy} "
+            "Folders in it are not looked into: torchvision's files are in MNIST/raw."
+        )
     return Source("folder", folder, {}, "Replace it with an intact copy.")
 
 
@@ -313,7 +319,8 @@ def _content(source: Source, file: str) -> bytes:
     if path is None:
         raise FileNotFoundError(f"{source.folder} lacks {file}. {source.remedy}")
     content = path.read_bytes()
-    return gunzip(content) if path.name.lower().endswith(".gz") else content
+    gzipped = path.name.lower().endswith(".gz") or content.startswith(b"\x1f\x8b")
+    return gunzip(content) if gzipped else content
 
 
 def _check(raw: bytes, file: str, sha256: str | None) -> Bytes:

@@ -269,6 +269,13 @@ def test_own_folder_with_other_names(tmp_path: Path, called: Callable[[str], str
         data.load(tmp_path / "own")
 
 
+def test_a_gzip_file_without_its_suffix(tmp_path: Path) -> None:
+    for file, raw in OTHER.items():
+        (tmp_path / file).write_bytes(gzip.compress(raw))
+    assert data.verify(tmp_path).kind == "folder"
+    assert same(data.load(tmp_path), OTHER, "train")
+
+
 def test_a_files_own_name_comes_before_others(tmp_path: Path) -> None:
     put(tmp_path, {file.replace("-idx", ".idx"): raw for file, raw in OTHER.items()})
     put(tmp_path, TINY, gz=False)
@@ -288,7 +295,7 @@ def test_own_folder_with_unequal_lengths(tmp_path: Path) -> None:
 
 
 def test_own_folder_without_all_four(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=f"holds none of {TRAIN_IMAGES}, .* as .gz"):
+    with pytest.raises(FileNotFoundError, match=f"none of {TRAIN_IMAGES}, .* as .gz.*MNIST/raw"):
         data.load(tmp_path)
     put(tmp_path, {TRAIN_IMAGES: TINY[TRAIN_IMAGES], TRAIN_LABELS: TINY[TRAIN_LABELS]})
     with pytest.raises(FileNotFoundError, match=f"lacks {TEST_IMAGES}, {TEST_LABELS}. It must"):
