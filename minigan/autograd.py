@@ -22,6 +22,7 @@ import itertools
 import operator
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -42,7 +43,9 @@ _clock = itertools.count(1)
 
 
 class _Recording(threading.local):
-    on = True
+    def __init__(self) -> None:
+        self.on = True
+        self.outside: list[bool] = []  # what it was before each switch that is still entered
 
 
 _recording = _Recording()
@@ -56,20 +59,19 @@ def is_recording() -> bool:
 class recording:
     """``with recording(False): ...`` switches recording for this thread, and back afterwards.
 
-    It can be entered again, within itself too. As a decorator it switches for each call, and for
-    a generator function whenever the generator runs, not while it waits.
+    It can be entered again, within itself too, and by several threads. As a decorator it switches
+    for each call, and for a generator function whenever the generator runs, not while it waits.
     """
 
     def __init__(self, on: bool):
         self.on = on
-        self._outside: list[bool] = []
 
     def __enter__(self) -> None:
-        self._outside.append(_recording.on)
+        _recording.outside.append(_recording.on)
         _recording.on = self.on
 
     def __exit__(self, *_: object) -> None:
-        _recording.on = self._outside.pop()
+        _recording.on = _recording.outside.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
@@ -151,7 +153,7 @@ class Node:
         """One VJP of this operation, with what it holds and what it returns checked."""
         for cell in vjp.__closure__ or ():
             held = cell.cell_contents
-            for t in (held,) if isinstance(held, Tensor) else _tensors(held):
+            for t in (held,) if isinstance(held, Tensor) else _tensors(held, ()):
                 if t._stamp[0] > self.order:
                     raise self._changed(t)
         if vjp.__code__.co_argcount == 1:
@@ -173,16 +175,33 @@ class Node:
         )
 
 
-def _tensors(held: Any) -> list[Tensor]:
-    """The Tensors inside what a closure holds, a container or another function."""
+def _tensors(held: Any, around: tuple[Any, ...]) -> list[Tensor]:
+    """The Tensors inside what a closure holds: a container, or a function with its own closure.
+
+    What is looked into already, ``around``, may be inside itself.
+    """
     if isinstance(held, FunctionType):
-        held = [c.cell_contents for c in held.__closure__ or () if c.cell_contents is not held]
+        inside: Iterable[Any] = [cell.cell_contents for cell in held.__closure__ or ()]
+    elif isinstance(held, functools.partial):
+        inside = [held.func, *held.args, *held.keywords.values()]
     elif isinstance(held, dict):
-        held = list(held.values())
-    elif not isinstance(held, (list, tuple, set, frozenset)):
+        inside = held.values()
+    elif isinstance(held, (list, tuple, set, frozenset, deque)):
+        inside = held
+    else:
         return []
-    inside = [[item] if isinstance(item, Tensor) else _tensors(item) for item in held]
-    return [t for found in inside for t in found]
+    if any(held is other for other in around):
+        return []
+    around = *around, held
+    found = [[x] if isinstance(x, Tensor) else _tensors(x, around) for x in inside]
+    return [t for tensors in found for t in tensors]
+
+
+def numbers(op: str, array: Array) -> Array:
+    """The array itself; TypeError if its entries are not real numbers or booleans."""
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{op}: expected numbers, got dtype {array.dtype}")
+    return array
 
 
 class _Refusal:
@@ -237,9 +256,7 @@ class Tensor:
     _stamp: list[int]
 
     def __init__(self, data: Array, requires_grad: bool = False):
-        self._data = backend.checked(data)
-        if self._data.dtype.kind not in "fiub":
-            raise TypeError(f"Tensor: expected numbers, got dtype {self._data.dtype}")
+        self._data = numbers("Tensor", backend.checked(data))
         self.grad = None
         self._node = self._leaf_node = None
         self._stamp = [0]  # when it was last overwritten; shared with views of the same memory
@@ -332,7 +349,8 @@ class Tensor:
         """
         if not self.is_leaf:
             raise RuntimeError("copy_: only a leaf can be overwritten; use .detach() first")
-        array = backend.asarray(source.data if isinstance(source, Tensor) else source)
+        source = source.data if isinstance(source, Tensor) else source
+        array = numbers("copy_", backend.asarray(source))
         if array.shape != self.shape:
             raise ValueError(f"copy_: expected shape {self.shape}, got {array.shape}")
         self.data[...] = array
@@ -516,12 +534,13 @@ def record(value: Array, *edges: tuple[Operand, VJP], shares: Tensor | None = No
             parents, vjps = zip(*live, strict=True)
             wanted = False
             for vjp in vjps:
-                if type(vjp) is not FunctionType or vjp.__defaults__:
+                is_plain = type(vjp) is FunctionType and not vjp.__defaults__
+                if not is_plain or (count := vjp.__code__.co_argcount) not in (1, 2):
                     raise TypeError(
-                        "record: a VJP must be a lambda or def that holds what it needs in its "
-                        f"closure, without defaults; got {vjp!r}"
+                        "record: a VJP must be a lambda or def of (g) or (g, out) that holds what "
+                        f"it needs in its closure, without defaults; got {vjp!r}"
                     )
-                wanted |= vjp.__code__.co_argcount == 2
+                wanted |= count == 2
             node = out._node = Node(parents, vjps, out._data)
             if wanted:
                 node.value = out._data, out._stamp
@@ -583,6 +602,8 @@ def several(op: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
     for t in found:
         if not isinstance(t, Tensor):
             raise TypeError(f"{op}: expected Tensors, got {type(t).__name__}")
+    if not found:
+        raise ValueError(f"{op}: expected at least one Tensor, got none (a generator used up?)")
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 
 from minigan import backend, fused
+from minigan.arguments import number
 from minigan.autograd import VJP, Operand, Tensor, as_tensor, record
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
 def to(x: Operand, dtype: Any) -> Tensor:
     """The entries in another dtype.  x̄ = ḡ in the old dtype."""
     x = as_tensor(x)
+    if dtype is None:  # NumPy's float64
+        raise TypeError("to: expected a dtype of numbers, got None")
     old, dtype = x.dtype, numpy.dtype(dtype)
     if old == dtype:
         return x
@@ -174,7 +177,8 @@ def pad(x: Operand, pad: Sequence[int], *, value: float = 0.0) -> Tensor:
     widths = [(0, 0)] * (x.ndim - len(pad) // 2)
     widths += [(pad[i], pad[i + 1]) for i in reversed(range(0, len(pad), 2))]
     inner = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
-    padded = backend.xp.pad(x.data, widths, constant_values=float(value))
+    value = number("pad", "value", value, "[-inf, inf]")
+    padded = backend.xp.pad(x.data, widths, constant_values=value)
     return record(padded, (x, lambda g: getitem(g, inner)))
 
 

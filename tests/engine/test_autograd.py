@@ -9,6 +9,7 @@ import operator as operators
 import threading
 import tracemalloc
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -1130,3 +1131,104 @@ def test_what_is_no_tensor_is_named_where_only_tensors_do() -> None:
             call()
     with pytest.raises(TypeError, match="running statistics are Tensors.*got ndarray"):
         F.batch_norm(np.ones((2, 1)), [1.0], [0.0], np.zeros(1), np.ones(1))
+
+
+def test_threads_that_share_a_switch_have_each_their_own_outside() -> None:
+    shared, step, found = mg.no_grad(), threading.Barrier(2, timeout=10), []
+
+    def recorder() -> None:
+        with shared:
+            step.wait()  # both are inside
+            step.wait()
+        found.append(is_recording())
+
+    def silent() -> None:
+        with mg.no_grad():
+            with shared:
+                step.wait()
+                step.wait()
+            found.append(is_recording())
+
+    threads = [threading.Thread(target=target) for target in (recorder, silent)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [False, True]
+
+
+@pytest.mark.parametrize("nothing", [[], (), iter(())])
+def test_a_walk_from_or_to_no_tensors_is_an_error(nothing: Any) -> None:
+    w = mg.tensor([1.0], requires_grad=True)
+    with pytest.raises(ValueError, match="backward: expected at least one Tensor, got none"):
+        w.sum().backward(inputs=nothing)
+    with pytest.raises(ValueError, match="grad: expected at least one Tensor, got none"):
+        mg.grad(w.sum(), nothing)
+    with pytest.raises(ValueError, match="grad: expected at least one Tensor, got none"):
+        mg.grad(nothing, w)
+
+
+def held_by_functions_that_call_each_other(w: Tensor) -> Callable[[], Tensor]:
+    def even(n: int) -> Tensor:
+        return w if n == 0 else odd(n - 1)
+
+    def odd(n: int) -> Tensor:
+        return even(n - 1)
+
+    return lambda: even(2)
+
+
+def held_by_a_list_that_holds_itself(w: Tensor) -> Callable[[], Tensor]:
+    inside: list[Any] = [w]
+    inside.append(inside)
+    return lambda: inside[0]
+
+
+def held_by_a_partial(w: Tensor) -> Callable[[], Tensor]:
+    return functools.partial(lambda x: x, w)
+
+
+def held_by_a_deque(w: Tensor) -> Callable[[], Tensor]:
+    queue = deque([w])
+    return lambda: queue[0]
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        held_by_functions_that_call_each_other, held_by_a_list_that_holds_itself,
+        held_by_a_partial, held_by_a_deque,
+    ],
+)  # fmt: skip
+def test_a_tensor_that_a_vjp_holds_in_any_container_is_watched(held: Any) -> None:
+    w = mg.tensor([1.0, 2.0], requires_grad=True)
+
+    def squared() -> Tensor:
+        again = held(w)
+        return record(w.data * w.data, (w, lambda g: g * again() * 2.0))
+
+    np.testing.assert_array_equal(mg.grad(squared().sum(), w)[0].numpy(), [2.0, 4.0])
+    y = squared()
+    w.copy_([0.0, 0.0])
+    with pytest.raises(RuntimeError, match="changed in place"):
+        mg.grad(y.sum(), w)
+
+
+@pytest.mark.parametrize("vjp", [lambda: None, lambda g, out, more: g, lambda *g: g[0]])
+def test_a_vjp_takes_the_gradient_and_perhaps_the_output(vjp: Any) -> None:
+    x = mg.tensor([1.0], requires_grad=True)
+    with pytest.raises(TypeError, match=r"a VJP must be a lambda or def of \(g\) or \(g, out\)"):
+        record(x.data, (x, vjp))
+
+
+@pytest.mark.parametrize(
+    "data", [np.ones(2, "complex64"), np.array([1, None]), np.zeros(2, [("a", "f4")])]
+)
+def test_copy_takes_numbers_only(data: Any) -> None:
+    with pytest.raises(TypeError, match="copy_: expected numbers|strict backend|not supported"):
+        mg.tensor([1.0, 2.0]).copy_(data)
+
+
+def test_no_dtype_is_none() -> None:
+    with pytest.raises(TypeError, match="got None"):
+        mg.tensor([1.0]).to(None)
