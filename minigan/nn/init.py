@@ -45,15 +45,18 @@ def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
 
 def zeros_(tensor: Tensor) -> Tensor:
     """All entries 0."""
+    _host_dtype("zeros_", tensor)
     return tensor.copy_(numpy.zeros(tensor.shape))
 
 
 def ones_(tensor: Tensor) -> Tensor:
     """All entries 1."""
+    _host_dtype("ones_", tensor)
     return tensor.copy_(numpy.ones(tensor.shape))
 
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
+    _host_dtype("fan-in and fan-out", tensor)
     if tensor.ndim < 2:
         raise ValueError(f"fan-in and fan-out need a weight of 2 or more axes, got {tensor.shape}")
     receptive = math.prod(tensor.shape[2:])

@@ -23,7 +23,7 @@ import numpy
 
 from minigan import backend
 from minigan.arguments import flag, wrong_type
-from minigan.autograd import Tensor
+from minigan.autograd import Tensor, numbers
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ _forwards = _Forwards()
 
 
 def _counted(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """A forward during which what it leaves behind in Modules is no state of theirs."""
+    """A forward, or a call of one, which leaves nothing behind in Modules that is their state."""
 
     @functools.wraps(forward)
     def counted(self: Module, *inputs: Any, **options: Any) -> Any:
@@ -96,8 +96,9 @@ class Module:
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
-        if isinstance(vars(cls).get("forward"), types.FunctionType):
-            cls.forward = _counted(cls.forward)  # type: ignore[method-assign]
+        for name in {"forward", "__call__"} & vars(cls).keys():
+            if isinstance(function := vars(cls)[name], types.FunctionType):
+                setattr(cls, name, _counted(function))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if type(value) is Tensor and isinstance(vars(self).get(name), Parameter):
@@ -117,22 +118,25 @@ class Module:
     def _decide(self, name: str = "") -> None:
         """Take the constants in an attribute, or in all of them, for state from now on."""
         kept = {p for p in self._constants or () if p.partition(".")[0] != name}
-        held = self._found(besides=(Module, Parameter))
+        held = self._found(besides=(Parameter,))
         now = {p for p, x, _ in held if isinstance(x, Tensor) and x.is_leaf}
         vars(self)["_constants"] = frozenset(
             kept | {p for p in now if name in ("", p.partition(".")[0])}
         )
+        for _, x, _ in held:  # this module's forward may leave something in them before theirs
+            if isinstance(x, Module) and x._constants is None:
+                x._decide()
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy: results that a forward left go along without their graph."""
         return {
-            name: x.detach() if isinstance(x, Tensor) and not x.is_leaf else x
-            for name, x in vars(self).items()
+            name: x if type(x) in PLAIN else _without_graph(x) for name, x in vars(self).items()
         }
 
     def forward(self, *inputs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
+    @_counted
     def __call__(self, *inputs: Any) -> Any:
         for name, compute in self._computed.items():
             vars(self)[name] = compute(self)
@@ -244,7 +248,10 @@ class Module:
             listing = "\n  ".join(problems)
             raise ValueError(f"load_state_dict: {type(self).__name__} does not fit:\n  {listing}")
         # What cannot be converted fails here, before anything is overwritten.
-        ready = {name: given[name].astype(t.dtype) for name, t in own.items()}
+        ready = {
+            name: numbers(f"load_state_dict: {name}", given[name]).astype(t.dtype)
+            for name, t in own.items()
+        }
         for name, value in own.items():
             _cut(value)
             value.copy_(ready[name])
@@ -273,7 +280,7 @@ class Module:
 
     def to(self, dtype: Any) -> Module:
         """Convert every parameter and float buffer to ``dtype``, in place; gradients are lost."""
-        if numpy.dtype(dtype).kind != "f":
+        if dtype is None or numpy.dtype(dtype).kind != "f":  # None is NumPy's float64
             raise TypeError(f"Module.to: expected a float dtype, got {dtype}")
         for _, value in self._named_tensors():
             if value.dtype.kind == "f" and value.dtype != dtype:
@@ -309,22 +316,25 @@ HOLDERS = (Module, Tensor, list, tuple, dict, set, frozenset, deque)
 ITERATORS = (types.GeneratorType, map, filter, zip)
 
 
-def _held(path: str, value: Any, hidden: str = "") -> Iterator[tuple[str, Any, str]]:
+def _held(
+    path: str, value: Any, hidden: str = "", around: tuple[Any, ...] = ()
+) -> Iterator[tuple[str, Any, str]]:
     """The Modules and Tensors in a value: the path to each, itself, and what hides it, if any.
 
     Those in a list are named list.0, list.1, and so on within. All other containers hide: what is
-    in them is no part of the state. So do iterators, which are found themselves.
+    in them is no part of the state. So do iterators, which are found themselves. Containers that
+    are looked into already, ``around``, may be inside themselves.
     """
     if isinstance(value, (Module, Tensor)):
         yield path, value, hidden
     elif isinstance(value, ITERATORS):
         yield path, value, hidden or type(value).__name__
-    else:
+    elif not any(value is other for other in around):
         inside = value if isinstance(value, (list, tuple)) else _hidden(value)
         hidden = hidden if inside is value else hidden or type(value).__name__
         for i, x in enumerate(inside):
             if type(x) not in PLAIN:
-                yield from _held(f"{path}.{i}", x, hidden)
+                yield from _held(f"{path}.{i}", x, hidden, (*around, value))
 
 
 def _hidden(value: Any) -> Iterable[Any]:
@@ -337,9 +347,22 @@ def _hidden(value: Any) -> Iterable[Any]:
         return list(vars(value).values())
     if isinstance(value, str | bytes | range) or not isinstance(value, Collection):
         return []
-    if hasattr(value, "dtype") and value.dtype.kind != "O":  # an array of numbers
+    if hasattr(value, "dtype") and getattr(value.dtype, "kind", "") != "O":  # an array of numbers
         return []
     return list(getattr(value, "flat", value))
+
+
+def _without_graph(value: Any, around: tuple[Any, ...] = ()) -> Any:
+    """The value, in which results of operations, alone or in lists and dicts, are constants."""
+    if isinstance(value, Tensor):
+        return value if value.is_leaf else value.detach()
+    if type(value) not in (list, tuple, dict) or any(value is other for other in around):
+        return value
+    entries = list(value.values()) if type(value) is dict else value
+    ready = [_without_graph(x, (*around, value)) for x in entries]
+    if all(x is y for x, y in zip(ready, entries, strict=True)):
+        return value
+    return dict(zip(value, ready, strict=True)) if type(value) is dict else type(value)(ready)
 
 
 def _cut(x: Tensor) -> None:

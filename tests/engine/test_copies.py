@@ -290,3 +290,28 @@ def test_what_a_forward_left_does_not_stop_a_copy(way: str) -> None:
     assert twin.hidden.requires_grad == (way == "copy")
     twin(mg.tensor([[1.0]]))
     assert twin.running.item() == 8 and module.running.item() == 6
+
+
+class Collecting(nn.Module):
+    """A forward that collects what it computed."""
+
+    def __init__(self) -> None:
+        self.layer, self.found = nn.Linear(2, 2), [1]
+        self.found.append(self.found)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)
+        self.seen: Any = [y, {"y": (y, "name")}]
+        return y
+
+
+@every_deep_copy
+def test_results_in_lists_and_dicts_go_along_without_their_graph(way: str) -> None:
+    module = Collecting()
+    y = module(mg.tensor([[1.0, 2.0]]))
+    twin = DEEP[way](module)
+    for seen in (twin.seen[0], twin.seen[1]["y"][0]):
+        assert not seen.requires_grad
+        np.testing.assert_array_equal(seen.numpy(), y.numpy())
+    assert module.seen[0] is y
+    assert twin.found[1] is twin.found
