@@ -62,6 +62,8 @@ class Optimizer:
         for i, (p, state) in enumerate(zip(self.params, self.state, strict=True)):
             if p.grad is None:
                 continue
+            if not isinstance(p.grad, Tensor):
+                raise wrong_type(name, f"the gradient of parameter {i}", "a Tensor", p.grad)
             if (p.grad.shape, p.grad.dtype) != (p.shape, p.dtype):
                 raise _mismatch(name, p.grad, p)
             why = ""

@@ -386,3 +386,12 @@ def test_squares_in_float16_are_refused(method: str) -> None:
         with pytest.raises(TypeError, match="parameter 0 of shape .* is float16, .* use float32"):
             optimiser.step()
         assert not p.numpy().any() and not optimiser.state_dict()
+
+
+@pytest.mark.parametrize("given", [[1.0], 1.0, np.ones(1, "float32")])
+def test_a_gradient_that_is_no_tensor_is_refused_before_anything_moves(given: Any) -> None:
+    p = mg.tensor([1.0], requires_grad=True)
+    p.grad = given
+    with pytest.raises(TypeError, match=r"SGD\.step: the gradient of parameter 0 must be a Tensor"):
+        optim.SGD([p], lr=0.1).step()
+    assert p.item() == 1.0
