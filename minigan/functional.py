@@ -42,6 +42,8 @@ def embedding(indices: Any, weight: Operand) -> Tensor:
 
 def _indices(what: str, values: Any, n: int) -> Tensor:
     """Integers in 0..n−1 as a Tensor; checked on the host, to which a Tensor's are copied."""
+    if isinstance(values, list | tuple) and not len(values):
+        values = numpy.zeros(0, "int64")  # no numbers to tell by that they are integers
     host = numpy.asarray(values.numpy() if isinstance(values, Tensor) else values)
     if host.dtype.kind not in "iu":
         raise TypeError(f"{what} must be integers, got {host.dtype}")

@@ -198,6 +198,8 @@ def gate(g: Tensor, x: Tensor, slope: float) -> Tensor:
     """
     if slope:
         value = fused.gate(g.data, x.data, slope, 1.0 - slope)
+    elif g.dtype.itemsize > 8:  # a long double, for whose bits there is no integer
+        value = backend.xp.where(x.data > 0, g.data, 0)
     else:
         value = fused.gate_relu(g.data, x.data)
     return record(value, (g, lambda h: gate(h, x, slope)))
@@ -207,6 +209,8 @@ def leaky_relu(x: Operand, negative_slope: float = 0.01) -> Tensor:
     """z = x where x > 0, else a·x, with the number a = ``negative_slope``.  x̄ = ḡ·(1 or a)."""
     x = _float("leaky_relu", x)
     negative_slope = number("leaky_relu", "negative_slope", negative_slope)
+    if not negative_slope:  # ∞·0 would be NaN
+        return relu(x)
     value = x.data * negative_slope
     pick = backend.xp.maximum if negative_slope <= 1 else backend.xp.minimum
     value = pick(x.data, value, out=value if x.ndim else None)  # 0-d: a scalar, no array
@@ -242,8 +246,9 @@ def _where_larger(g: Tensor, x: Operand, y: Operand) -> Tensor:
 def clip(x: Operand, low: float | None, high: float | None) -> Tensor:
     """z = min(max(x, low), high); None is no bound.  x̄ = ḡ where low ≤ x ≤ high, else 0."""
     x = _float("clip", x)
-    low, high = -math.inf if low is None else float(low), math.inf if high is None else float(high)
-    if not low <= high:
+    low = number("clip", "low", -math.inf if low is None else low, "[-inf, inf]")
+    high = number("clip", "high", math.inf if high is None else high, "[-inf, inf]")
+    if low > high:
         raise ValueError(f"clip: low {low:g} is above high {high:g}")
     return record(
         backend.xp.clip(x.data, low, high),

@@ -164,7 +164,8 @@ def argmax(x: Operand, axis: int | None = None) -> Tensor:
 
 def _shared(g: Tensor, x: Tensor, top: Tensor, axes: tuple[int, ...]) -> Tensor:
     """ḡ/n for each of the n entries that equal the extreme one, 0 for the others."""
-    hit = Tensor((x.data == top.data).astype(x.dtype))
+    same = (x.data == top.data) | (top.data != top.data)  # where NaN is the top, all of them
+    hit = Tensor(same.astype(x.dtype))
     count = Tensor(hit.data.sum(axis=axes, keepdims=True))
     return gate(broadcast_to(g / count, x.shape), hit, 0.0)
 

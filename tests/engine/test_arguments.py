@@ -259,3 +259,24 @@ def test_an_argument_of_another_kind_is_named() -> None:
     ):  # fmt: skip
         with pytest.raises(kind, match=message):
             call()
+
+
+@pytest.mark.parametrize("bound", ["1.5", math.nan, True, np.ones(1), mg.tensor(1.5)])
+def test_bounds_and_fillings_are_numbers(bound: Any) -> None:
+    for call in (
+        lambda: F.clip(vector(), bound, None),
+        lambda: F.clip(vector(), None, bound),
+        lambda: F.pad(vector(), (1, 1), value=bound),
+    ):
+        with pytest.raises((TypeError, ValueError), match="(low|high|value) must"):
+            call()
+
+
+@pytest.mark.parametrize("fill", [init.zeros_, init.ones_, init.xavier_uniform_])
+def test_what_is_initialised_is_a_tensor(fill: Any) -> None:
+    with pytest.raises(TypeError, match="tensor must be a Tensor of floats, got ndarray"):
+        fill(np.ones((2, 2), "float32"))
+
+
+def test_an_empty_list_of_indices_is_one_of_integers() -> None:
+    assert nn.Embedding(3, 2)([]).shape == (0, 2)

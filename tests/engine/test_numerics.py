@@ -358,3 +358,30 @@ def test_what_the_user_asks_for_raises_as_in_numpy() -> None:
         ):  # fmt: skip
             with pytest.raises(FloatingPointError, match=what):
                 op(np.full(2, x, "float32"))
+
+
+def test_a_backward_whose_gradients_vanish_raises_nothing() -> None:
+    for op in (minimax.generator, non_saturating.generator, lambda x: minimax.discriminator(x, x)):
+        x = leaf([100.0, -100.0])
+        with np.errstate(all="raise"):
+            (g,) = mg.grad(op(x), x, create_graph=True)
+            mg.grad(g.sum(), x)
+
+
+def test_a_leaky_relu_without_slope_is_a_relu_at_infinity_too() -> None:
+    x = leaf([-INF, -1.0, 0.0, INF])
+    y = F.leaky_relu(x, 0.0)
+    np.testing.assert_array_equal(y.numpy(), [0.0, 0.0, 0.0, INF])
+    np.testing.assert_array_equal(mg.grad(y, x, mg.tensor([INF] * 4))[0].numpy(), [0, 0, 0, INF])
+
+
+def test_a_maximum_that_is_nan_divides_by_no_zero() -> None:
+    x = leaf([[math.nan, 1.0], [1.0, 2.0]])
+    with np.errstate(all="raise"):
+        (g,) = mg.grad(F.max(x, axis=1).sum(), x)
+    np.testing.assert_array_equal(g.numpy(), [[0.5, 0.5], [0.0, 1.0]])
+
+
+def test_a_relu_of_long_doubles_has_a_gradient() -> None:
+    x = mg.tensor(np.array([-1.0, 2.0], np.longdouble), requires_grad=True)
+    np.testing.assert_array_equal(mg.grad(F.relu(x).sum(), x)[0].numpy(), [0.0, 1.0])
