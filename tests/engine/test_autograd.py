@@ -1134,27 +1134,29 @@ def test_what_is_no_tensor_is_named_where_only_tensors_do() -> None:
 
 
 def test_threads_that_share_a_switch_have_each_their_own_outside() -> None:
-    shared, step, found = mg.no_grad(), threading.Barrier(2, timeout=10), []
+    shared, step, found = mg.no_grad(), threading.Barrier(2, timeout=10), {}
 
     def recorder() -> None:
         with shared:
-            step.wait()  # both are inside
             step.wait()
-        found.append(is_recording())
+            step.wait()  # both are inside
+        found["recorder"] = is_recording()
+        step.wait()  # the one that came first has left first
 
     def silent() -> None:
         with mg.no_grad():
+            step.wait()
             with shared:
                 step.wait()
                 step.wait()
-            found.append(is_recording())
+            found["silent"] = is_recording()
 
     threads = [threading.Thread(target=target) for target in (recorder, silent)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(found) == [False, True]
+    assert found == {"recorder": True, "silent": False}
 
 
 @pytest.mark.parametrize("nothing", [[], (), iter(())])
