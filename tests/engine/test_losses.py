@@ -120,6 +120,21 @@ def test_what_the_games_cost_where_d_says_nothing() -> None:
     assert values == {"least_squares": (1, 1), "hinge": (2, 0), "wasserstein": (0, 0)}
 
 
+@DTYPES
+def test_the_games_on_scores_are_means_over_batches(dtype: str) -> None:
+    """Each sample meets its own margin, and its own square: no function of the mean score."""
+    r, f = np.array([-2.0, 0.5, 4.0]), np.array([[-3.0], [0.0], [0.25], [2.0]])
+    expected = {
+        "least_squares": (((r - 1) ** 2).mean() + (f**2).mean(), ((f - 1) ** 2).mean()),
+        "hinge": (np.maximum(0, 1 - r).mean() + np.maximum(0, 1 + f).mean(), -f.mean()),
+        "wasserstein": (f.mean() - r.mean(), -f.mean()),
+    }
+    real, fake = (mg.tensor(s, dtype=dtype) for s in (r, f))
+    for name, values in expected.items():
+        losses = GAMES[name].discriminator(real, fake), GAMES[name].generator(fake)
+        assert [y.item() for y in losses] == pytest.approx(values, rel=1e-6), name
+
+
 @pytest.mark.parametrize("game", OBJECTIVES.values(), ids=repr)
 def test_second_derivatives_are_finite_far_out(game: Objective) -> None:
     for far in (-1000.0, 1000.0):
