@@ -602,14 +602,14 @@ def several(op: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
     for t in found:
         if not isinstance(t, Tensor):
             raise TypeError(f"{op}: expected Tensors, got {type(t).__name__}")
-    if not found:
-        raise ValueError(f"{op}: expected at least one Tensor, got none (a generator used up?)")
     return found
 
 
 def _inputs(op: str, inputs: Iterable[Tensor]) -> list[Tensor]:
-    """The inputs as a list; RuntimeError for one that has no gradient."""
-    for i, x in enumerate(inputs := list(inputs)):
+    """The inputs as a list; RuntimeError for one that has no gradient, ValueError for none."""
+    if not (inputs := list(inputs)):
+        raise ValueError(f"{op}: expected at least one Tensor, got none (a generator used up?)")
+    for i, x in enumerate(inputs):
         if x._node is None:
             raise RuntimeError(f"{op}: input {i}, of shape {x.shape}, does not require gradients")
     return inputs
@@ -624,6 +624,8 @@ def _gradients(
 ) -> dict[Node | None, Tensor]:
     """By node, the gradients of those inputs on which an output depends."""
     grads: dict[Node, Tensor] = {}
+    if not outputs:
+        raise ValueError(f"{op}: expected at least one Tensor, got none (a generator used up?)")
     with recording(create_graph), numpy.errstate(under="ignore"):  # what vanishes is 0
         for i, (output, g) in enumerate(zip(outputs, seeds, strict=True)):
             node = output._node

@@ -439,7 +439,7 @@ class Sequential(ModuleList):
         self.extend(modules)
 
     def forward(self, x: Any) -> Any:
-        modules = deque(self.children())
+        modules = deque(m for m in vars(self).values() if isinstance(m, Module))
         while modules:
             module = modules.popleft()
             if modules and (both := module.with_next(modules[0])) is not None:

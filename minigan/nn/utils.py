@@ -108,8 +108,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> T
     Returns:
         ‖g‖ before, a scalar Tensor. Nothing is fetched from the device.
     """
-    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    params = [p for p in (several("clip_grad_norm_", given) if given else []) if p.grad is not None]
+    params = [p for p in several("clip_grad_norm_", parameters) if p.grad is not None]
     max_norm = number("clip_grad_norm_", "max_norm", max_norm, "[0, inf)")
     with no_grad():
         if not params:
