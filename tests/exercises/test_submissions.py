@@ -266,6 +266,15 @@ def test_of_a_copy_of_the_course_only_what_is_the_learners_is_graded(
     assert "of no chapter" not in "".join(row["notes"] for row in rows.values())
 
 
+def test_an_import_of_the_solutions_beside_a_file_is_noted(folder: Path, course: Path) -> None:
+    chapter = "exercises/ch04_gan_game"
+    shutil.copytree(course / chapter, folder / "sly" / chapter)
+    put(folder, {f"sly/{chapter}/exercise.py": "from solution import optimal_discriminator"})
+    row = graded(folder)["sly"]
+    assert row["passed"] == "1"
+    assert row["notes"].startswith(f"{chapter}/exercise.py speaks of from solution: read it")
+
+
 def test_rows_can_be_told_apart_and_names_are_no_commands(folder: Path, tmp_path: Path) -> None:
     put(folder, {f"miller_{FILE}": RIGHT, "miller_ch03_convolution.py": "def conv2d(): pass"})
     put(folder, {f"\x1b[31mred_{FILE}": RIGHT, f"meier/{FILE}": RIGHT, "meier.py": WRONG})
