@@ -6,13 +6,12 @@ minimax and non-saturating, s is a logit, and with softplus(s) = log(1 + eˢ)
 gradients, for every finite logit. E is the mean over the batch.
 
 Goodfellow 2014: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014.
-Mao 2017: Mao et al., "Least Squares Generative Adversarial Networks", ICCV 2017.
-Lim & Ye 2017: Lim and Ye, "Geometric GAN", arXiv:1705.02894.
-Miyato 2018: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018.
-Arjovsky 2017: Arjovsky et al., "Wasserstein Generative Adversarial Networks", ICML 2017.
-Gulrajani 2017: Gulrajani et al., "Improved Training of Wasserstein GANs", NeurIPS 2017.
-Mescheder 2018: Mescheder et al., "Which Training Methods for GANs do actually Converge?",
-ICML 2018.
+Mao 2017: Mao et al., "Least Squares Generative Adversarial Networks", ICCV.
+Lim & Ye 2017: "Geometric GAN".
+Miyato 2018: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR.
+Arjovsky 2017: Arjovsky et al., "Wasserstein Generative Adversarial Networks", ICML.
+Gulrajani 2017: Gulrajani et al., "Improved Training of Wasserstein GANs", NeurIPS.
+Mescheder 2018: Mescheder et al., "Which Training Methods for GANs do actually Converge?", ICML.
 """
 
 from __future__ import annotations
