@@ -118,7 +118,7 @@ def decode(data: bytes) -> tuple[str, str]:
             f"byte 0x{data[error.start]:02x} in line {line} is not {encoding}; save it as UTF-8"
         ) from error
     except LookupError as error:  # "coding: hex", say
-        raise SyntaxError(f"{encoding} is no encoding of text") from error
+        raise SyntaxError(str(error).partition(";")[0]) from error
     return text.replace("\r\n", "\n").replace("\r", "\n"), encoding
 
 

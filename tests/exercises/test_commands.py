@@ -373,7 +373,7 @@ ENCODINGS = {
     "UTF-16": ("utf-16", "", "cannot be read: it is UTF-16 text"),
     "UTF-16 without its mark": ("utf-16-le", "", "null bytes, as UTF-16 text does"),
     "no encoding": ("utf-8", "# coding: nonsense\n", "not valid Python: unknown encoding"),
-    "none of text": ("utf-8", "# coding: hex\n", "not valid Python: hex is no encoding of text"),
+    "none of text": ("utf-8", "# coding: hex\n", "not valid Python: 'hex' is not a text encoding"),
 }
 
 
