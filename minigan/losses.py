@@ -21,7 +21,7 @@ from collections.abc import Callable
 from minigan import backend
 from minigan.arguments import number
 from minigan.autograd import Operand, Tensor, _reachable, as_tensor, grad, no_grad
-from minigan.functional import mean, neg, relu, softplus, sqrt
+from minigan.functional import mean, relu, softplus, sqrt
 from minigan.ops.elementwise import _float
 
 
@@ -64,7 +64,7 @@ class Minimax(Objective):
             A scalar Tensor.
         """
         real_target = number("discriminator", "real_target", real_target, "(0, 1]")
-        real = mean(softplus(neg(real_logits)))
+        real = mean(softplus(-real_logits))
         if real_target != 1.0:
             real = real * real_target + mean(softplus(real_logits)) * (1.0 - real_target)
         return real + mean(softplus(fake_logits))
@@ -87,7 +87,7 @@ class NonSaturating(Minimax):
 
         The slope tends to −1 as s → −∞: strongest where D rejects the samples.
         """
-        return mean(softplus(neg(fake_logits)))
+        return mean(softplus(-fake_logits))
 
 
 class LeastSquares(Objective):
