@@ -1,7 +1,7 @@
 """minigan: generative adversarial networks from the arithmetic up.
 
 Read it in this order: backend, autograd, ops/, functional, gradcheck, nn/, losses, optim, then
-models/, training, metrics/. Each module's first lines say what it is.
+models/, training, runs, metrics/. Each module's first lines say what it is.
 """
 
 from minigan import backend, data, functional, losses, metrics, models, nn, optim
@@ -10,6 +10,7 @@ from minigan.backend import manual_seed
 from minigan.checkpoint import load, save
 from minigan.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from minigan.ops.create import arange, ones, ones_like, rand, randn, zeros, zeros_like
+from minigan.runs import train
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ __all__ = [
     "randn",
     "save",
     "tensor",
+    "train",
     "zeros",
     "zeros_like",
 ]

@@ -268,4 +268,14 @@ def set_rng_state(state: dict[str, Any]) -> None:
         _streams[key].bit_generator.state = state[key]
 
 
+@contextlib.contextmanager
+def streams_kept() -> Iterator[None]:
+    """After the block every stream is where it was before: what is built inside draws nothing."""
+    before = rng_state()
+    try:
+        yield
+    finally:
+        set_rng_state(before)
+
+
 manual_seed(0)

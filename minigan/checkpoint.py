@@ -20,7 +20,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ __all__ = [
 
 Arrays = dict[str, numpy.ndarray]
 
-FORMAT = 2  # of all files of a run together
+FORMAT = 3  # of all files of a run together
+STATE_FORMAT = 1  # of what :func:`save` writes
 #: The arguments that may grow when a run is resumed; with any other one changed it is another run.
 LENGTH = ("epochs", "steps")
 LOGS = ("history.csv", "timing.csv")
@@ -129,16 +130,18 @@ def _digest(tensors: Mapping[str, numpy.ndarray], info: Any) -> str:
     return sha.hexdigest()
 
 
-def save_tensors(path: Path, tensors: Arrays, info: Mapping[str, Any] | None = None) -> None:
+def save_tensors(
+    path: Path, tensors: Arrays, info: Mapping[str, Any] | None = None, format_: int = FORMAT
+) -> None:
     """Write named arrays and a JSON-able ``info`` to a safetensors file, atomically."""
     contiguous = {name: numpy.asarray(array, order="C") for name, array in tensors.items()}
     # One metadata entry: safetensors writes several in an order that changes from run to run.
     sha256 = _digest(contiguous, info or {})
-    meta = json.dumps({"format": FORMAT, "sha256": sha256, "info": info or {}}, sort_keys=True)
+    meta = json.dumps({"format": format_, "sha256": sha256, "info": info or {}}, sort_keys=True)
     write_atomic(path, safetensors.numpy.save(contiguous, metadata={"minigan": meta}))
 
 
-def load_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
+def load_tensors(path: Path, format_: int = FORMAT) -> tuple[Arrays, dict[str, Any]]:
     """What :func:`save_tensors` wrote: (tensors, info).
 
     Raises:
@@ -151,7 +154,7 @@ def load_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
     try:
         with safe_open(path, framework="numpy") as file:
             meta = json.loads((file.metadata() or {})["minigan"])
-            _check_format(path, meta)
+            _check_format(path, meta, format_)
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             expected, info = meta["sha256"], meta["info"]
     except (SafetensorError, *MALFORMED) as error:
@@ -181,7 +184,7 @@ def save(state: Any, path: str | Path) -> None:
             raise wrong_type("save", "a name in the state", "a str", name)
         if not isinstance(array, numpy.ndarray) or array.dtype.kind not in "fiub":
             raise wrong_type("save", f"{name!r} in the state", "a Tensor or an array", state[name])
-    save_tensors(Path(path), arrays)
+    save_tensors(Path(path), arrays, format_=STATE_FORMAT)
 
 
 def load(path: str | Path) -> dict[str, Tensor]:
@@ -192,7 +195,7 @@ def load(path: str | Path) -> dict[str, Tensor]:
         DamagedFileError: it is truncated, altered or not a minigan file.
         ForeignFileError: another version of minigan wrote it, in another format.
     """
-    arrays, _ = load_tensors(Path(path))
+    arrays, _ = load_tensors(Path(path), STATE_FORMAT)
     return {name: Tensor(backend.xp.array(array)) for name, array in arrays.items()}
 
 
@@ -213,10 +216,10 @@ def _check_empty(path: Path) -> None:
         raise FileExistsError(f"{path} exists and is not empty")
 
 
-def _check_format(path: Path, found: dict[str, Any]) -> None:
-    if found["format"] != FORMAT:
+def _check_format(path: Path, found: dict[str, Any], format_: int = FORMAT) -> None:
+    if found["format"] != format_:
         raise ForeignFileError(
-            f"{path}: format {found['format']!r}, this minigan reads format {FORMAT}; "
+            f"{path}: format {found['format']!r}, this minigan reads format {format_}; "
             "use the version of minigan that wrote it"
         )
 
@@ -225,7 +228,8 @@ class Run:
     """A run's directory.
 
     ``config.json``, ``history.csv``, ``timing.csv``, ``samples/``, ``checkpoint.safetensors`` (and
-    the one before it), ``generator.safetensors``, ``discriminator.safetensors``.
+    the one before it), and for each net of the model ``ATTRIBUTE.safetensors``, for one
+    ``generator.safetensors``.
     """
 
     def __init__(self, path: Path, config: dict[str, Any]):
@@ -365,28 +369,49 @@ class Run:
         same = {k: v for k, v in arguments.items() if k not in (*LENGTH, "data")}
         return same | {k: self.config.get(k) for k in ("model", "data_sha256")}
 
-    def save_weights(self, tensors: Arrays) -> None:
-        """Write generator.safetensors and discriminator.safetensors, out of a training state."""
-        for player in ("generator", "discriminator"):
-            prefix = player + "."
-            weights = {
-                k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
-            }
-            info = {"run": self._identity()}
-            save_tensors(self.path / f"{player}.safetensors", weights, info)
+    def save_weights(
+        self, nets: Iterable[str], arrays: Arrays, values: Mapping[str, Any]
+    ) -> None:
+        """Write each net as ATTRIBUTE.safetensors, out of a training state.
 
-    def load_weights(self, player: str, module: Module) -> None:
-        """Read what :meth:`save_weights` wrote into a module of the same architecture."""
-        path = self.path / f"{player}.safetensors"
-        weights, _ = self._load(path)
+        The numbers of the state go with each: what is drawn may depend on them.
+        """
+        files = {"checkpoint": "checkpoint.safetensors"}
+        for net in nets:
+            if other := files.get(net.lower()):
+                raise ValueError(
+                    f"{self.path}: the attribute {net} cannot be written beside {other}, whose "
+                    "name a file system may take for the same; give it another name"
+                )
+            files[net.lower()] = f"{net}.safetensors"
+            weights = {
+                k.removeprefix(f"{net}."): v for k, v in arrays.items() if k.startswith(f"{net}.")
+            }
+            info = {"run": self._identity(), "values": values}
+            save_tensors(self.path / f"{net}.safetensors", weights, info)
+
+    def load_weights(self, net: str, module: Module) -> dict[str, Any]:
+        """Read what :meth:`save_weights` wrote into a module of the same architecture.
+
+        Returns:
+            The numbers that were saved with it.
+        """
+        path = self.path / f"{net}.safetensors"
+        weights, info = self._load(path)
         try:
             module.load_state_dict(weights)
         except ValueError as error:
             raise DamagedFileError(f"{path}: not the weights of this model. {error}") from error
+        values: dict[str, Any] = info["values"]
+        return values
 
-    def weights_sha256(self, player: str) -> str:
-        """What identifies the weights that :meth:`load_weights` reads."""
-        return hashlib.sha256((self.path / f"{player}.safetensors").read_bytes()).hexdigest()
+    def weights_sha256(self) -> str:
+        """What identifies the nets' files, all but the checkpoints', together."""
+        sha = hashlib.sha256()
+        for path in sorted(self.path.glob("*.safetensors")):
+            if not path.name.startswith("checkpoint."):
+                sha.update(path.name.encode() + path.read_bytes())
+        return sha.hexdigest()
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
         """Add one row to history.csv or timing.csv, with a heading in a new file.

@@ -26,37 +26,30 @@ from click.exceptions import NoArgsIsHelpError
 from tqdm.std import tqdm
 
 import minigan
-from minigan import backend, data, evaluation, plotting
+from minigan import backend, data, evaluation, plotting, runs
 from minigan.checkpoint import (
-    LENGTH,
-    PARTIAL,
     DamagedFileError,
     ForeignFileError,
     Run,
     RunInUseError,
     write_atomic,
 )
-from minigan.grading.commands import COMMANDS
-from minigan.losses import OBJECTIVES, wasserstein
-from minigan.models import GAN, MODELS
-from minigan.options import PathName
-from minigan.training import DivergedError, Trainer, fit, handling
+from minigan.console import answered, say
+from minigan.grading.commands import COMMANDS, PathName
+from minigan.losses import OBJECTIVES
+from minigan.models import GAN, MODELS, explore, hyperparameters
+from minigan.nn import Module
+from minigan.runs import Recipe, Training, WriteError
+from minigan.training import DivergedError
 
 #: What the system says of a path that cannot be: a mistake, where a full disk is a failure.
 WRONG_NAME = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
-DATA_NAMES = ("mnist", "mnist-mini", "fashion-mnist")
 
 
 class FailedError(click.ClickException):
     """A run that failed, rather than a call that was wrong."""
 
     exit_code = 1
-
-
-def _say(message: str) -> None:
-    """One line on stderr, and no character of a name in it is a command to the terminal."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.split()))
-    click.echo(f"minigan: {line}", err=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -83,7 +76,7 @@ def _use_backend(context: click.Context, _: click.Parameter, name: str) -> None:
 def _say_backend(context: click.Context) -> None:
     """What :func:`_use_backend` had to say, once nothing else that was asked for is refused."""
     for warning in context.obj:
-        _say(warning)
+        say(warning)
 
 
 _backend_option = click.option(
@@ -104,48 +97,51 @@ _backend_option = click.option(
 _at_least_1 = click.IntRange(min=1, max=10**9)
 
 
-@cli.command()
+@cli.command(short_help="Train MODEL, into a directory.")
 @click.argument("model", type=click.Choice(list(MODELS)))
 @click.option(
     "--loss",
     type=click.Choice(list(OBJECTIVES)),
-    default="non_saturating",
-    show_default=True,
-    help="What both players minimise.",
+    show_default="the model's",
+    help="What both players minimise; the same as --set loss=NAME.",
 )
 @click.option(
     "--data",
-    "data_name",
-    default="mnist",
-    show_default=True,
-    metavar="|".join((*DATA_NAMES, "PATH")),
-    help="A data set by name, or a folder with four IDX files.",
+    show_default="mnist",
+    metavar="|".join((*data.NAMES, "PATH")),
+    help="A data set by name, or a folder with four IDX files or with PNGs.",
 )
 @click.option(
     "--epochs",
     type=_at_least_1,
     show_default="the model's",
-    help="Passes over the data in all.",
+    help="How many times the run goes over the data in all.",
 )
-@click.option("--steps", type=_at_least_1, help="Steps in all, in place of --epochs.")
+@click.option("--steps", type=_at_least_1, help="The steps in all, in place of --epochs.")
 @click.option(
     "--batch-size",
     type=click.IntRange(min=2),
     show_default="the model's",
-    help="Of each player's batch.",
+    help="Images per batch.",
 )
 @click.option(
     "--lr",
     type=click.FloatRange(min=0, min_open=True),
     show_default="the model's",
-    help="Of both players.",
+    help="The learning rate; the same as --set lr=NUMBER.",
+)
+@click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A hyperparameter of the model; the option may be given several times.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of every random number in the run.",
+    show_default="0",
+    help="The seed of every random number in the run.",
 )
 @_backend_option
 @click.option("--out", type=PathName(), help="The run's directory. [runs/MODEL]")
@@ -154,261 +150,72 @@ _at_least_1 = click.IntRange(min=1, max=10**9)
 def train(
     context: click.Context,
     model: str,
-    loss: str,
-    data_name: str,
-    epochs: int | None,
-    steps: int | None,
-    batch_size: int | None,
-    lr: float | None,
-    seed: int,
     out: Path | None,
     resume: bool,
+    loss: str | None,
+    lr: float | None,
+    settings: tuple[str, ...],
+    **arguments: Any,
 ) -> None:
     """Train MODEL and write pictures, curves, weights and checkpoints to a directory.
 
     Ctrl-C saves; --resume goes on from there, to the same bytes as a run that was never stopped.
     """
-    if epochs is not None and steps is not None:
-        raise click.UsageError("--epochs and --steps both say how long; give one of them")
-    if OBJECTIVES[loss] is wasserstein:
-        raise click.UsageError(
-            f"--loss wasserstein has no minimum for {model}: nothing there bounds the critic's "
-            "slope, and the steeper the critic, the lower its loss; use hinge or least_squares, or "
-            "add minigan.losses.gradient_penalty in a loop of your own"
-        )
-    defaults = MODELS[model].defaults
-    asked: dict[str, Any] = {
-        "model": model,
-        "loss": loss,
-        "data": data_name,
-        "epochs": epochs,
-        "steps": steps,
-        "batch_size": batch_size if batch_size is not None else defaults["batch_size"],
-        "lr": lr if lr is not None else defaults["lr"],
-        "seed": seed,
-    }
-    if epochs is None and steps is None:
-        asked["epochs"] = defaults["epochs"]
-    if data_name not in DATA_NAMES and os.path.isdir(data_name):
-        # For a --resume from another folder.
-        asked["data"] = os.path.abspath(data_name)
-    out = out or Path("runs") / model
-
-    run = None
-    if resume:
-        context.with_resource(Run.open(out).claimed())
-        run = Run.open(out)  # once more: until it was claimed, it could change
-        _merge_into(run, asked, context)
-        asked = run.config["arguments"]
-    images, labels = data.load(asked["data"])
-    fingerprint = data.fingerprint(images, labels)
-
-    backend.manual_seed(asked["seed"])
-    gan = MODELS[model]()
-    trainer = Trainer(
-        gan,
-        images,
-        OBJECTIVES[asked["loss"]],
-        batch_size=asked["batch_size"],
-        lr=asked["lr"],
-    )
-    total = asked["steps"] or asked["epochs"] * trainer.steps_per_epoch
-    if run is None:
-        run = _create_run(out, asked, fingerprint, len(images))
-        context.with_resource(run.claimed())
-        if run.has_checkpoint:  # a --resume came between
-            raise RunInUseError(f"{out} is in use by another process")
-    else:
-        _load_state(run, trainer, fingerprint, total)
+    recipe = Recipe(model, _chosen(model, settings, {"loss": loss, "lr": lr}))
+    out = out or Path("runs", model)
+    if not resume:
+        defaults = {"data": "mnist", "seed": 0}
+        arguments |= {k: v for k, v in defaults.items() if arguments[k] is None}
+    go_on = f"go on with: {_resume_command(model, out)}"
     _say_backend(context)
-    before = trainer.steps_done
-    if before < total:
-        click.echo(
-            f"{model} on {len(trainer.images):,} images, {asked['loss']}, seed {asked['seed']}, "
-            f"steps {before:,} to {total:,}, into {out}",
-            err=True,
-        )
-
-    samples = run.path / "samples"
-    samples.mkdir(exist_ok=True)
-
-    def grid(epoch: int) -> Path:
-        return samples / f"epoch_{epoch:04d}.png"
-
-    def draw(epoch: int) -> None:
-        plotting.save_grid(gan.generate(trainer.fixed_latents), grid(epoch))
-
-    go_on = f"go on with: {_resume_command(run)}"
-    last = math.ceil(total / trainer.steps_per_epoch)
     try:
-        if before < total:
-            fit(trainer, total, run, draw)
-        finished = trainer.steps_done >= total
-        if finished:
-            if total % trainer.steps_per_epoch:  # --steps ended within an epoch
-                draw(last)
-            _draw_summary(run, [grid(epoch) for epoch in range(last + 1)])
+        ended = runs.train(recipe, out=out, resume=resume, **arguments)
     except DivergedError as error:
         raise FailedError(
-            f"{error}; {run.checkpoint_path} is the last good checkpoint. A smaller --lr may help, "
-            f"with another --out than {out}"
+            f"{error}. A smaller --lr may help, with another --out than {out}"
         ) from error
-    except OSError as error:  # a full disk, for one
-        raise FailedError(f"{_reason(error)}. When that is mended, {go_on}") from error
-    except KeyboardInterrupt:  # after the last step; fit() itself only stops
-        finished = False
-    if not finished:
-        saved = "stopped and saved" if run.has_checkpoint else "stopped"
-        click.echo(f"{saved} at step {trainer.steps_done:,}; {go_on}")
-        context.exit(130)
-    if before < total:
-        click.echo(f"done: {grid(last)}")
-    else:
-        length = "steps" if asked["steps"] else "epochs"
-        click.echo(
-            f"nothing to train, {run.path} is already at step {before:,} of {total:,}; "
-            f"{go_on} --{length} {asked[length] + 1}, or more"
-        )
-
-
-def _draw_summary(run: Run, frames: list[Path]) -> None:
-    """The curves and the animation of a run that is finished."""
-    for warning in run.mend_logs():
-        _say(warning)
-    with _matplotlib_in(run.path):
-        logistic = OBJECTIVES[run.config["arguments"]["loss"]].logistic
-        save = plotting.save_curves if logistic else plotting.save_score_curves
-        save(run.rows("history.csv"), run.path / "curves.png", _title(run))
-    for problem in plotting.save_animation(frames, run.path / "training.gif"):
-        _say(problem)
-
-
-@contextlib.contextmanager
-def _matplotlib_in(folder: Path) -> Iterator[None]:
-    """Let matplotlib keep its list of fonts there, and no longer than the block.
-
-    On its own it would write into the user's home, where a run has no business.
-    """
-    name, (first, last) = "MPLCONFIGDIR", PARTIAL
-    before = os.environ.get(name)
-    with tempfile.TemporaryDirectory(last, f"{first}matplotlib.", folder) as cache:
-        os.environ[name] = cache
-        try:
-            yield
-        finally:
-            del os.environ[name]
-            if before is not None:
-                os.environ[name] = before
-
-
-def _create_run(out: Path, asked: dict[str, Any], fingerprint: str, n_images: int) -> Run:
-    """A new run's directory, with everything in config.json that repeating the run needs."""
-    config = {
-        "model": asked["model"],
-        "arguments": asked,
-        "backend": backend.name(),
-        "data_sha256": fingerprint,
-        "data_images": n_images,
-        "versions": {
-            "minigan": minigan.__version__,
-            "numpy": numpy.__version__,
-            "python": platform.python_version(),
-        },
-    }
-    try:
-        return Run.create(out, config)
+    except WriteError as error:
+        raise FailedError(f"{error}. When that is mended, {go_on}") from error
     except FileExistsError as error:
         raise click.UsageError(
             f"{_reason(error)}; choose another --out, or go on with it by --resume"
         ) from error
+    _say_how_it_ended(context, ended, go_on)
 
 
-def _merge_into(run: Run, asked: dict[str, Any], context: click.Context) -> None:
-    """Check what was asked for against a run's arguments; only the length may grow."""
-    stored = run.config.get("arguments", {})
-    if "data_sha256" not in run.config or stored.keys() != asked.keys():
-        raise DamagedFileError(f"{run.path / 'config.json'}: damaged (a part is missing)")
-    given = {
-        name
-        for name in asked
-        if context.get_parameter_source("data_name" if name == "data" else name)
-        is ParameterSource.COMMANDLINE
-    }
-    for name in sorted(given - set(LENGTH)):
-        if asked[name] != stored[name]:
-            raise click.UsageError(
-                f"the run was made with {name} {stored[name]!r}, not {asked[name]!r}; "
-                "--resume changes nothing but a larger --epochs or --steps"
-            )
-    for name, other in (("epochs", "steps"), ("steps", "epochs")):
-        if name not in given:
-            continue
-        if stored[name] is None:
-            raise click.UsageError(f"the run counts {other}; give a larger --{other}")
-        if asked[name] < stored[name]:
-            raise click.UsageError(
-                f"the run was made for {stored[name]} {name}; --{name} {asked[name]} is fewer"
-            )
-        stored[name] = asked[name]
+def _chosen(model: str, settings: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """The hyperparameters out of --set, --loss and --lr."""
+    given: dict[str, str] = {}
+    for setting in [*settings, *(f"{k}={v}" for k, v in options.items() if v is not None)]:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {setting}: expected KEY=VALUE")
+        if given.get(key, value) != value:
+            raise click.UsageError(f"{key} is given twice, as {given[key]} and as {value}")
+        given[key] = value
+    return hyperparameters.from_text(MODELS[model], given)
 
 
-def _load_state(run: Run, trainer: Trainer, fingerprint: str, total: int) -> None:
-    """Put the trainer where the run's checkpoint is, and the run's files with it."""
-    _check_data(run, fingerprint)
-    history = b""
-    if run.has_checkpoint:  # else it was stopped before the first one: start at step 0
-        history = _load_checkpoint(run, trainer)
-    elif run.logs["history.csv"]:  # which has no row before the first checkpoint is written
-        raise DamagedFileError(
-            f"{run.checkpoint_path}: missing, and so is the one before; nothing was changed. "
-            "To start anew, choose another --out"
-        )
-    done = trainer.steps_done
-    if done < total and not trainer.is_logged(done):
-        done -= 1  # a shorter run's last row, which a longer one does not have
-    for warning in run.restore_logs(history, done):
-        _say(warning)
-    run.save_config()
-
-
-def _check_data(run: Run, fingerprint: str) -> None:
-    if run.config["data_sha256"] != fingerprint:
-        raise click.UsageError(
-            f"{run.path} was trained on other data ({run.config['data_sha256'][:12]}…, "
-            f"now {fingerprint[:12]}…)"
+def _say_how_it_ended(context: click.Context, ended: Training, go_on: str) -> None:
+    assert ended.path is not None
+    done = ended.trainer.steps_done
+    if not ended.finished:
+        click.echo(f"stopped and saved at step {done:,}; {go_on}")
+        context.exit(130)
+    if ended.steps:
+        click.echo(f"done: {runs.picture(ended.path, math.ceil(ended.trainer.data.epoch))}")
+    else:
+        asked = Run.open(ended.path).config["arguments"]
+        length = "steps" if asked["steps"] else "epochs"
+        click.echo(
+            f"nothing to train, {ended.path} is already at step {done:,} of {done:,}; "
+            f"{go_on} --{length} {asked[length] + 1}, or more"
         )
 
 
-def _load_checkpoint(run: Run, trainer: Trainer) -> bytes:
-    """Set the trainer and the weights' files to the newest checkpoint; its history.csv."""
-    tensors, info, warning = run.load_checkpoint()
-    if warning:
-        _say(warning)
-    try:
-        made_on, history = info["backend"], tensors["history.csv"].tobytes()
-        trainer.load_state(tensors, info)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedFileError(
-            f"{run.checkpoint_path}: not this run's state ({error!r})"
-        ) from error
-    run.save_weights(tensors)
-    if made_on != backend.name():
-        _say(
-            f"the checkpoint was made on {made_on}, this is {backend.name()}: "
-            "the same draws, but other rounding"
-        )
-    return history
-
-
-def _resume_command(run: Run) -> str:
-    command = f"minigan train {run.config['model']} --out {shlex.quote(str(run.path))} --resume"
+def _resume_command(model: str, out: Path) -> str:
+    command = f"minigan train {model} --out {shlex.quote(str(out))} --resume"
     return command if backend.name() == "numpy" else f"{command} --backend {backend.name()}"
-
-
-def _title(run: Run) -> str:
-    asked = run.config["arguments"]
-    data_name = click.format_filename(asked["data"])
-    return f"{asked['model']}, {asked['loss']}, {data_name}, seed {asked['seed']}"
 
 
 # --- sample ---------------------------------------------------------------------------------------
@@ -425,7 +232,11 @@ def _title(run: Run) -> str:
     help="How many digits; at most 10,000 in a picture.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the latents."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="The seed of the latents.",
 )
 @click.option(
     "-o",
@@ -466,16 +277,16 @@ def sample(
     model = load_model(run)
     _say_backend(context)
     if feature_maps:
-        layers = model.feature_maps(model.latents(1, backend.generator(seed)))
+        layers = explore.feature_maps(model, model.latents(1, backend.generator(seed)))
         plotting.save_feature_maps(
-            layers, out, f"{_title(run)}, latent {seed}: from z through G and D"
+            layers, out, f"{runs.title(run)}, latent {seed}: from z through G and D"
         )
         click.echo(out)
         return
     columns = None
     if interpolate:
         columns = max(2, math.ceil(math.sqrt(n)))
-        images = model.interpolate(math.ceil(n / columns), columns, seed)
+        images = explore.interpolate(model, math.ceil(n / columns), columns, seed)
     else:
         images = model.sample(n, seed)
     if kind == ".npz":
@@ -488,18 +299,23 @@ def sample(
 
 
 def load_model(run: Run) -> GAN:
-    """The model of a run, with its generator's and its discriminator's last weights."""
+    """The model of a run, with its nets' last weights and the numbers that belong to them."""
+    name = run.config["model"]
+    if name not in MODELS:
+        raise click.UsageError(
+            f"{run.path} is a run of {name}, a model that the command does not know, only "
+            "the Python code that defines it: minigan.train(..., resume=True).model"
+        )
+    chosen = run.config["arguments"]["hyperparameters"]
+    model = hyperparameters.build(MODELS[name], chosen, tuple(run.config["data_shape"][1:]))
     try:
-        model = MODELS[run.config["model"]]()
-    except KeyError as error:
-        raise DamagedFileError(f"{run.path / 'config.json'}: unknown model {error}") from error
-    try:
-        run.load_weights("generator", model.generator)
-        run.load_weights("discriminator", model.discriminator)
+        for net, module in model.parts(Module).items():
+            model.load_values(run.load_weights(net, module))
     except (DamagedFileError, FileNotFoundError) as error:
         if not run.has_checkpoint:
             raise
-        raise FailedError(f"{error}. To write it again: {_resume_command(run)}") from error
+        again = _resume_command(name, run.path)
+        raise FailedError(f"{error}. To write it again: {again}") from error
     return model
 
 
@@ -527,20 +343,20 @@ def evaluate_run(context: click.Context, run_path: Path, n: int) -> None:
     model = load_model(run)
     name = run.config["arguments"]["data"]
     train_images, train_labels = data.load(name)
-    _check_data(run, data.fingerprint(train_images, train_labels))
+    runs.check_data(run, data.fingerprint(train_images, train_labels))
     reference = evaluation.Reference.of(train_images, *data.load(name, "test"), n)
     if len(reference.test) < n:
-        _say(f"{name} has too few images for {n:,}: {len(reference.test):,} are measured")
+        say(f"{name} has too few images for {n:,}: {len(reference.test):,} are measured")
     _say_backend(context)
     samples = model.sample(len(reference.test), seed=0)
     table, neighbours = evaluation.evaluate(samples, reference)
-    click.echo(f"{_title(run)}: {len(samples):,} samples beside as many test images")
+    click.echo(f"{runs.title(run)}: {len(samples):,} samples beside as many test images")
     click.echo(_table(table))
     record = {"arguments": run.config["arguments"], "data_sha256": run.config["data_sha256"]}
-    text = json.dumps({**record, "weights": run.weights_sha256("generator"), **table}, indent=2)
+    text = json.dumps({**record, "weights": run.weights_sha256(), **table}, indent=2)
     write_atomic(run.path / "evaluation.json", f"{text}\n".encode())
     picture = run.path / "nearest.png"
-    with _matplotlib_in(run.path):
+    with runs.matplotlib_in(run.path):
         plotting.save_neighbours(samples, neighbours.images, neighbours.distances, picture)
     click.echo(picture)
 
@@ -639,7 +455,7 @@ def main() -> NoReturn:
     # One bar needs no lock of multiprocessing's, which from Python 3.14 on writes into the folder
     # for temporary files and starts a process.
     tqdm.set_lock(threading.RLock())
-    with handling([signal.SIGTERM], interrupt):  # as Ctrl-C does by itself
+    with answered([signal.SIGTERM], interrupt):  # as Ctrl-C does by itself
         code = _run(lambda: cli.main(prog_name="minigan", standalone_mode=False))
     sys.exit(code)
 
@@ -678,5 +494,5 @@ def _run(command: Callable[[], Any]) -> int:
     except FileNotFoundError:
         if "current folder" not in message:
             message = f"{message.rstrip('.')}. The current folder is no longer there: go to another"
-    _say(message)
+    say(message)
     return code

@@ -16,7 +16,9 @@ Mescheder 2018: Mescheder et al., "Which Training Methods for GANs do actually C
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from minigan import backend
 from minigan.arguments import number
@@ -31,6 +33,8 @@ class Objective:
     name = ""
     #: Whether s is a logit: then D's answer is the probability σ(s) of "real", otherwise s itself.
     logistic = True
+    #: Where a perfect generator holds D's loss and its mean answers, if D is at its best.
+    equilibrium: ClassVar[Mapping[str, float]] = {}
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """The discriminator's loss, a scalar Tensor, from its logits of data and of samples."""
@@ -48,6 +52,7 @@ class Minimax(Objective):
     """The game as stated: the generator minimises what the discriminator maximises."""
 
     name = "minimax"
+    equilibrium: ClassVar = {"d_loss": 2 * math.log(2), "d_real": 0.5, "d_fake": 0.5}
 
     def discriminator(
         self, real_logits: Tensor, fake_logits: Tensor, *, real_target: float = 1.0
@@ -95,6 +100,7 @@ class LeastSquares(Objective):
 
     name = "least_squares"
     logistic = False
+    equilibrium: ClassVar = {"d_loss": 0.5, "d_real": 0.5, "d_fake": 0.5}
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """L_D = E[(s_real − 1)²] + E[s_fake²], slopes 2(s_real − 1) and 2·s_fake.

@@ -24,9 +24,18 @@ from minigan.grading.scaffold import files
 from minigan.grading.source import Source, with_stubs
 from minigan.grading.submissions import submissions
 from minigan.grading.tasks import GraderError, Task
-from minigan.options import PathName
 
 PASSED, FAILED, AT_FAULT, NOT_STARTED = range(4)
+
+
+class PathName(click.Path):
+    """A path, which "" is not: it would be the current directory."""
+
+    def __init__(self, **options: Any):
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, *where: Any) -> Any:
+        return super().convert(value, *where) if value != "" else self.fail("no name", *where)
 
 
 class CourseError(click.ClickException):

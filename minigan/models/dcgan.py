@@ -6,37 +6,42 @@ z ~ N(0, I)  →  7×7  →  14×14  →  28×28 = G(z) in [−1, 1]
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from minigan import nn
 from minigan.arguments import integer
-from minigan.models.gan import GAN
+from minigan.losses import Objective
+from minigan.models.gan import GAN, game_of
+from minigan.optim import Adam
 
 __all__ = ["DCGAN", "HalfDCGAN", "players"]
 
 
-def players(nn: Any, latent_dim: int, narrow: int) -> tuple[Any, Any]:
+def players(
+    nn: Any, latent_dim: int, narrow: int, shape: tuple[int, int, int] = (1, 28, 28)
+) -> tuple[Any, Any]:
     """G and D in the layers of ``nn``: minigan's, or PyTorch's, which have the same names."""
-    wide = 2 * narrow
+    wide, (channels, height, width) = 2 * narrow, shape
+    coarse = (wide, height // 4, width // 4)
     generator = nn.Sequential(
-        nn.Linear(latent_dim, wide * 7 * 7, bias=False),
-        nn.Unflatten(1, (wide, 7, 7)),
+        nn.Linear(latent_dim, wide * coarse[1] * coarse[2], bias=False),
+        nn.Unflatten(1, coarse),
         nn.BatchNorm2d(wide),
         nn.ReLU(),
         nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False),
         nn.BatchNorm2d(narrow),
         nn.ReLU(),
-        nn.ConvTranspose2d(narrow, 1, 4, 2, 1),
+        nn.ConvTranspose2d(narrow, channels, 4, 2, 1),
         nn.Tanh(),
     )
     discriminator = nn.Sequential(
-        nn.Conv2d(1, narrow, 4, 2, 1),
+        nn.Conv2d(channels, narrow, 4, 2, 1),
         nn.LeakyReLU(0.2),
         nn.Conv2d(narrow, wide, 4, 2, 1, bias=False),
         nn.BatchNorm2d(wide),
         nn.LeakyReLU(0.2),
         nn.Flatten(),
-        nn.Linear(wide * 7 * 7, 1),
+        nn.Linear(wide * coarse[1] * coarse[2], 1),
     )
     return generator, discriminator
 
@@ -47,25 +52,54 @@ class DCGAN(GAN):
     The rules of Radford et al. 2016, section 3: strided convolutions in place of pooling; batch
     norm in both nets, but neither on G's output nor on D's input; no dense layer but those that
     lead from the latents and to the logit; ReLU and tanh in G, LeakyReLU in D. From its section 4:
-    a slope of 0.2, and weights that start as N(0, 0.02²). The kernels are 4×4 with stride 2, so
-    that every pixel but a border's is reached by equally many taps (Odena et al. 2016; DCGAN itself
-    used 5×5). Adam's rate is five times the paper's 2e-4: better digits in the same five epochs.
+    a slope of 0.2, weights that start as N(0, 0.02²), and Adam's β₁ = 0.5. The kernels are 4×4 with
+    stride 2, so that every pixel but a border's is reached by equally many taps (Odena et al. 2016;
+    DCGAN itself used 5×5). Adam's rate is five times the paper's 2e-4: better digits in the same
+    five epochs.
+
+    Args:
+        lr: of both players' Adam.
+        latent_dim: numbers in a latent.
+        width: channels of the fine layer, half those of the coarse one.
+        loss: the game, by name or as an Objective of :mod:`minigan.losses`.
+        shape: of a picture, (C, H, W), H and W divisible by 4.
     """
 
     name = "dcgan"
-    defaults: ClassVar[dict[str, Any]] = {"epochs": 5, "batch_size": 128, "lr": 1e-3}
-    width: ClassVar[int] = 64
+    epochs = 5
 
-    def __init__(self, latent_dim: int = 100, width: int | None = None):
-        self.latent_dim = integer(type(self).__name__, "latent_dim", latent_dim, 1)
-        narrow = integer(type(self).__name__, "width", self.width if width is None else width, 1)
-        self.generator, self.discriminator = players(nn, self.latent_dim, narrow)
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        latent_dim: int = 100,
+        width: int = 64,
+        loss: str | Objective = "non_saturating",
+        shape: tuple[int, int, int] = (1, 28, 28),
+    ):
+        owner = type(self).__name__
+        self.game = game_of(owner, loss)
+        self.latent_dim = integer(owner, "latent_dim", latent_dim, 1)
+        narrow = integer(owner, "width", width, 1)
+        if shape[1] % 4 or shape[2] % 4:
+            raise ValueError(f"{owner}: H and W of a picture must be divisible by 4, got {shape}")
+        self.generator, self.discriminator = players(nn, self.latent_dim, narrow, shape)
         for player in (self.generator, self.discriminator):
             nn.init.dcgan_(player)
+        self.d_optimizer = Adam(self.discriminator.parameters(), lr, betas=(0.5, 0.999))
+        self.g_optimizer = Adam(self.generator.parameters(), lr, betas=(0.5, 0.999))
 
 
 class HalfDCGAN(DCGAN):
     """The same with half the channels and a quarter of the arithmetic: a laptop's size."""
 
     name = "dcgan-half"
-    width: ClassVar[int] = 32
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        latent_dim: int = 100,
+        width: int = 32,
+        loss: str | Objective = "non_saturating",
+        shape: tuple[int, int, int] = (1, 28, 28),
+    ):
+        super().__init__(lr, latent_dim, width, loss, shape)

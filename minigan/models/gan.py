@@ -1,44 +1,254 @@
-"""What every GAN here has in common: latents in, pictures out, and the scale in between.
+"""Layer 5: what every GAN here has in common: it owns its step, and its attributes are its state.
 
-A generator G maps latents z ~ N(0, I) to pictures in [−1, 1]; a discriminator D maps pictures to
-logits. A new model is a subclass that builds the two in ``__init__``.
+    D's step:   minimise L_D(D(x), D(G(z)))  over D, with G held fixed
+    G's step:   minimise L_G(D(G(z)))        over G, with D held fixed
+
+(Goodfellow et al. 2014, algorithm 1, with one D step per G step; the losses are an Objective.) A
+generator G maps latents z ~ N(0, I) to pictures in [−1, 1]; a discriminator D maps pictures to
+scores. A model whose paper has another algorithm writes that down in a ``step`` of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import enum
+import types
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy
 
 from minigan import backend
-from minigan.arguments import integer
+from minigan.arguments import integer, wrong_type
 from minigan.autograd import Tensor, as_tensor, no_grad
-from minigan.nn import LeakyReLU, Module, ReLU, Sequential, Sigmoid, Tanh
-from minigan.optim import Adam, Optimizer
+from minigan.data.batches import Batches, Epochs, to_pixels, to_tanh_range
+from minigan.functional import sigmoid
+from minigan.losses import OBJECTIVES, Objective, non_saturating, wasserstein
+from minigan.nn import Module
+from minigan.ops.create import randn
+from minigan.optim import Optimizer
 
-__all__ = ["GAN", "to_pixels", "to_tanh_range"]
+__all__ = [
+    "GAN",
+    "discriminator_step",
+    "evaluating",
+    "game_of",
+    "generator_step",
+    "to_pixels",
+    "to_tanh_range",
+]
 
-ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh)
+#: Pictures in the preview that is drawn from the same latents after every epoch.
+FIXED = 64
+#: Pictures that are drawn at a time.
+CHUNK = 500
 
 
-def to_tanh_range(images: numpy.ndarray) -> numpy.ndarray:
-    """uint8 pixels 0..255 as float32 in [−1, 1], the range of the generator's tanh."""
-    return images.astype("float32") / numpy.float32(127.5) - numpy.float32(1.0)
+class GAN:
+    """A game: its nets, their optimisers, and the step that trains them.
+
+    A subclass sets nets and optimisers in ``__init__``, which takes the paper's hyperparameters,
+    each with a default, and overrides what its algorithm does in another way; nothing calls
+    ``super()``. As it stands, the class plays ``game`` between ``generator``, (N, latent_dim) →
+    pictures, and ``discriminator``, pictures → scores, one step of ``d_optimizer``, one of
+    ``g_optimizer``.
+
+    Attributes are state. Modules, Optimizers, Tensors, whatever has ``state_dict`` and
+    ``load_state_dict``, numbers, texts and tuples of these are saved with a run and restored bit
+    for bit; each Module is a file of its own, ``ATTRIBUTE.safetensors``. An attribute that would
+    be lost in silence, a list for one, is a TypeError (several nets are a ``ModuleList``).
+    """
+
+    #: The name on the command line and in a run's config.json; a subclass's own if it sets none.
+    name: ClassVar[str]
+    #: The defaults of a run's length and of the pictures in a batch.
+    epochs: ClassVar[int] = 20
+    batch_size: ClassVar[int] = 128
+
+    game: Objective = non_saturating
+    latent_dim: int
+    generator: Module
+    discriminator: Module
+    d_optimizer: Optimizer
+    g_optimizer: Optimizer
+
+    def __init_subclass__(cls) -> None:
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
+
+    # --- Learning
+
+    def batches(
+        self, images: numpy.ndarray, labels: numpy.ndarray | None, batch_size: int
+    ) -> Epochs:
+        """What the model learns from, as an endless iterator: pictures with their labels.
+
+        Args:
+            images: uint8 (N, C, H, W).
+            labels: integers (N,), or None.
+            batch_size: pictures in a batch.
+        """
+        return Batches(images, labels, batch_size)
+
+    def start(self, data: Epochs) -> None:
+        """Called once, before the first step; a checkpoint is loaded after it."""
+        self.fixed = self.latents(FIXED)
+
+    def step(self, data: Any, t: int) -> dict[str, Tensor]:
+        """One step of the algorithm, the t-th from 0; it draws from ``data`` by ``next``.
+
+        Returns:
+            What was measured, scalar Tensors by name, the same names at every step: the columns of
+            history.csv. What the optimiser ``x_optimizer`` minimises is returned as ``x_loss``.
+        """
+        real, _ = next(data)
+        players = self.generator, self.discriminator, self.game
+        measured = discriminator_step(*players, self.d_optimizer, real, self.latents(len(real)))
+        return measured | generator_step(*players, self.g_optimizer, self.latents(len(real)))
+
+    def references(self) -> dict[str, float]:
+        """Where a perfect generator would hold what the step measures, for ``curves.png``."""
+        return self.game.equilibrium
+
+    # --- Drawing
+
+    def latents(self, n: int, rng: Any = None) -> Tensor:
+        """n latents z ~ N(0, I), float32 (n, latent_dim), from the host generator ``rng``.
+
+        Without one they come from the "latent" stream.
+        """
+        return randn(n, self.latent_dim, rng=rng)
+
+    def draw(self, z: Tensor) -> Tensor:
+        """The pictures of latents in [−1, 1], (N, C, H, W), with the nets that draw best."""
+        pictures: Tensor = self.generator(z)
+        return pictures
+
+    def generate(self, z: Tensor) -> numpy.ndarray:
+        """The pictures of given latents, uint8 (n, C, H, W), drawn in evaluation mode."""
+        z = as_tensor(z)
+        with evaluating(*self.parts(Module).values()), no_grad():
+            parts = [
+                to_pixels(self.draw(z[i : i + CHUNK]).numpy())
+                for i in range(0, max(1, len(z)), CHUNK)
+            ]
+        return numpy.concatenate(parts)
+
+    def sample(self, n: int, seed: int | None = None) -> numpy.ndarray:
+        """n pictures, uint8 (n, C, H, W), drawn in evaluation mode.
+
+        Args:
+            n: how many, at least 1.
+            seed: the same integer gives the same pictures; None draws from the "latent" stream.
+        """
+        n = integer("sample", "n", n, 1)
+        return self.generate(self.latents(n, None if seed is None else backend.generator(seed)))
+
+    def preview(self) -> numpy.ndarray:
+        """The pictures of a run's progress, uint8 (n, C, H, W): the same latents every time."""
+        return self.generate(self.fixed)
+
+    # --- State
+
+    def parts(self, kind: Any) -> dict[str, Any]:
+        """The attributes of a kind by name, in the order in which they were set."""
+        return {name: part for name, part in vars(self).items() if isinstance(part, kind)}
+
+    def state(self) -> tuple[dict[str, numpy.ndarray], dict[str, Any]]:
+        """Everything the next step depends on: (host arrays by name, JSON-able values by name).
+
+        TypeError for an attribute that could not be restored.
+        """
+        arrays: dict[str, numpy.ndarray] = {}
+        values: dict[str, Any] = {}
+        for name, part in vars(self).items():
+            if isinstance(part, Tensor):
+                arrays[name] = part.numpy()
+            elif _has_state(part):
+                arrays |= {f"{name}.{k}": _host(v) for k, v in part.state_dict().items()}
+                if isinstance(part, Optimizer):  # a schedule may have changed its rate
+                    values |= {f"{name}.{k}": v for k, v in vars(part).items() if _is_plain(v)}
+            elif _is_plain(part):
+                values[name] = part.item() if isinstance(part, numpy.generic) else part
+            elif not _is_constant(part):
+                raise TypeError(
+                    f"{type(self).__name__}.{name} is a {type(part).__name__}, which would not be "
+                    "saved with a run: keep Modules in a ModuleList, arrays as Tensors, numbers in "
+                    "a tuple, and give an object of your own state_dict() and load_state_dict()"
+                )
+        return arrays, values
+
+    def load_state(self, arrays: dict[str, numpy.ndarray], values: dict[str, Any]) -> None:
+        """Go on from a :meth:`state`; ValueError or KeyError if it is another model's."""
+        mine, _ = self.state()
+        stateful = {name: part for name, part in vars(self).items() if _has_state(part)}
+        owner = {k: k.partition(".")[0] for k in arrays}
+        if lacking := {k.partition(".")[0] for k in mine} - set(owner.values()) - set(stateful):
+            raise ValueError(f"{self.name}: the state lacks {', '.join(sorted(lacking))}")
+        for name, part in stateful.items():
+            prefix = f"{name}."
+            part.load_state_dict(
+                {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+            )
+        for name, array in arrays.items():
+            if "." in name:
+                if owner[name] not in stateful:
+                    raise ValueError(f"{self.name}: there is no {owner[name]} for {name}")
+            elif isinstance(now := vars(self).get(name), Tensor) and now.requires_grad:
+                now.copy_(array)
+            else:
+                setattr(self, name, Tensor(backend.asarray(array)))
+        self.load_values(values)
+
+    def load_values(self, values: dict[str, Any]) -> None:
+        """Set the numbers and texts of a :meth:`state` alone."""
+        for name, value in values.items():
+            attribute, _, of_optimizer = name.partition(".")
+            holder: Any = vars(self)[attribute] if of_optimizer else self
+            name = of_optimizer or attribute
+            value = as_tuple(value)
+            if isinstance(now := vars(holder).get(name), numpy.generic):
+                value = type(now)(value)
+            setattr(holder, name, value)
 
 
-def to_pixels(images: numpy.ndarray) -> numpy.ndarray:
-    """The inverse of :func:`to_tanh_range`: clipped to [−1, 1], scaled and rounded to uint8."""
-    return numpy.rint((images.clip(-1.0, 1.0) + 1.0) * 127.5).astype("uint8")
+def _has_state(part: Any) -> bool:
+    return hasattr(part, "state_dict") and hasattr(part, "load_state_dict")
+
+
+def _host(value: Any) -> numpy.ndarray:
+    return value.numpy() if isinstance(value, Tensor) else numpy.asarray(value)
+
+
+def _is_plain(part: Any) -> bool:
+    """Whether it is a number, a text, None or a tuple of these."""
+    if isinstance(part, tuple):
+        return all(map(_is_plain, part))
+    return part is None or isinstance(
+        part, (bool, int, float, str, numpy.bool, numpy.integer, numpy.floating)
+    )
+
+
+def as_tuple(value: Any) -> Any:
+    """The value as it was before it went through JSON, which knows no tuples."""
+    return tuple(map(as_tuple, value)) if isinstance(value, list) else value
+
+
+def _is_constant(part: Any) -> bool:
+    """Whether a step cannot change it: a function, a class, or an object without attributes."""
+    fixed = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType)
+    if isinstance(part, (*fixed, type, partial, enum.Enum)):
+        return True
+    return not getattr(part, "__dict__", True) and not hasattr(part, "__len__")
 
 
 @contextlib.contextmanager
-def evaluating(*players: Module) -> Iterator[None]:
+def evaluating(*nets: Module) -> Iterator[None]:
     """Evaluation mode for the block; afterwards each module is in the mode it was in."""
-    modes = [(module, module.training) for player in players for module in player.modules()]
-    for player in players:
-        player.eval()
+    modes = [(module, module.training) for net in nets for module in net.modules()]
+    for net in nets:
+        net.eval()
     try:
         yield
     finally:
@@ -46,115 +256,63 @@ def evaluating(*players: Module) -> Iterator[None]:
             module.training = training
 
 
-class GAN:
-    """Two players, ``generator``: (N, latent_dim) → (N, 1, 28, 28), ``discriminator`` → (N, 1)."""
+# --- The two steps --------------------------------------------------------------------------------
 
-    #: The name on the command line, and the defaults there: the field's usual ones.
-    name: ClassVar[str]
-    defaults: ClassVar[dict[str, Any]] = {"epochs": 20, "batch_size": 128, "lr": 2e-4}
+Net = Callable[[Tensor], Tensor]
 
-    #: Of both players' Adam: its β₁ and β₂ (Radford et al. 2016, section 4).
-    betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
-    #: Whether both players move at once, each against the other as it was, and not D first.
-    simultaneous: ClassVar[bool] = False
-    #: Whether the last sixth of the images (10,000 of MNIST's) is kept from training.
-    holds_out: ClassVar[bool] = False
 
-    generator: Module
-    discriminator: Module
-    latent_dim: int
+def discriminator_step(
+    generator: Net,
+    discriminator: Net,
+    objective: Objective,
+    optimizer: Optimizer,
+    real: Tensor,
+    z: Tensor,
+) -> dict[str, Tensor]:
+    """One step of D on a batch of data and a batch of samples: its loss, and what D answered."""
+    with no_grad():  # D's step sends no gradient into G
+        fake = generator(z)
+    real_logits = discriminator(real)
+    fake_logits = discriminator(fake)  # a batch of its own: batch norm must not mix the two
+    loss = objective.discriminator(real_logits, fake_logits)
+    optimizer.minimize(loss)
+    return {"d_loss": loss.detach(), **answers(objective, real_logits, fake_logits)}
 
-    # How it is trained: what a model may have of its own
 
-    def prepare(self, images: numpy.ndarray) -> None:
-        """Called once before training, with the images, uint8 (n, 28, 28)."""
+def generator_step(
+    generator: Net, discriminator: Net, objective: Objective, optimizer: Optimizer, z: Tensor
+) -> dict[str, Tensor]:
+    """One step of G on a batch of its samples, as D judges them: its loss."""
+    loss = objective.generator(discriminator(generator(z)))
+    optimizer.minimize(loss)  # through D, but D's own gradients are not computed
+    return {"g_loss": loss.detach()}
 
-    def optimizers(self, lr: float) -> dict[str, Optimizer]:
-        """Of "discriminator" and "generator": Adam with the model's ``betas``."""
-        return {
-            "discriminator": Adam(self.discriminator.parameters(), lr, self.betas),
-            "generator": Adam(self.generator.parameters(), lr, self.betas),
-        }
 
-    def schedule(
-        self, optimizers: Mapping[str, Optimizer], lr: float, step: int, epoch: float
-    ) -> None:
-        """Called before each step, to set what changes with the ``step`` and ``epoch`` done."""
+def answers(objective: Objective, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
+    """D's mean answers on data and on samples, ``d_real`` and ``d_fake``.
 
-    # What it draws
+    An answer is a probability σ(s), or the score s itself if the objective takes s for no logit.
+    """
+    with no_grad():
+        real, fake = (sigmoid(s) if objective.logistic else s for s in (real_logits, fake_logits))
+        return {"d_real": real.mean(), "d_fake": fake.mean()}
 
-    def latents(self, n: int, rng: Any = None) -> Tensor:
-        """n latents z ~ N(0, I), (n, latent_dim), from the host generator ``rng``.
 
-        Without one they come from the "latent" stream.
-        """
-        rng = rng or backend.stream("latent")
-        return Tensor(backend.asarray(rng.standard_normal((n, self.latent_dim), dtype="float32")))
+def game_of(owner: str, loss: str | Objective) -> Objective:
+    """The objective that a constructor's ``loss`` names, or is, for players of any slope.
 
-    def generate(self, z: Tensor) -> numpy.ndarray:
-        """The pictures of given latents, uint8 (n, 28, 28), drawn in evaluation mode."""
-        z = as_tensor(z)
-        with evaluating(self.generator), no_grad():
-            parts = [
-                to_pixels(self.generator(z[i : i + 500]).numpy())
-                for i in range(0, max(1, len(z)), 500)
-            ]
-        return numpy.concatenate(parts).reshape(len(z), 28, 28)
-
-    def sample(self, n: int, seed: int | None = None) -> numpy.ndarray:
-        """n pictures, uint8 (n, 28, 28), drawn in evaluation mode.
-
-        Args:
-            n: how many, at least 1.
-            seed: the same integer gives the same pictures; None draws from the "latent" stream.
-        """
-        if integer("sample", "n", n) < 1:
-            raise ValueError(f"sample: n must be at least 1, got {n}")
-        return self.generate(self.latents(n, None if seed is None else backend.generator(seed)))
-
-    def interpolate(self, rows: int, steps: int, seed: int | None = None) -> numpy.ndarray:
-        """``rows`` walks of ``steps`` pictures between two latents: uint8 (rows·steps, 28, 28).
-
-        A walk turns from a's direction to b's, at angle Ω to it (Shoemake, "Animating rotation with
-        quaternion curves", 1985: "slerp"), while its length goes from |a| to |b|:
-
-            z(t) = ((1−t)|a| + t|b|) · (sin (1−t)Ω · a/|a| + sin tΩ · b/|b|) / sin Ω.
-
-        High-dimensional Gaussian latents lie close to a sphere, which a straight line would leave
-        for its inside, where G has seen no latents (White, "Sampling generative networks", 2016).
-        """
-        rows, steps = (integer("interpolate", k, v) for k, v in (("rows", rows), ("steps", steps)))
-        if rows < 1 or steps < 2:
-            raise ValueError(f"interpolate: expected rows >= 1, steps >= 2, got {rows}, {steps}")
-        ends = self.latents(2 * rows, None if seed is None else backend.generator(seed)).numpy()
-        lengths = numpy.linalg.norm(ends, axis=1, keepdims=True)
-        units = ends / lengths
-        a, b = units[:rows, None], units[rows:, None]
-        cosine = (a * b).sum(axis=-1, keepdims=True).clip(-0.999, 0.999)  # off 0 and π
-        angle, t = numpy.arccos(cosine), numpy.linspace(0.0, 1.0, steps)[:, None]
-        z = (numpy.sin((1 - t) * angle) * a + numpy.sin(t * angle) * b) / numpy.sin(angle)
-        z *= (1 - t) * lengths[:rows, None] + t * lengths[rows:, None]
-        z = z.reshape(rows * steps, -1).astype("float32")
-        return self.generate(Tensor(backend.asarray(z)))
-
-    def feature_maps(self, z: Tensor) -> list[tuple[str, numpy.ndarray]]:
-        """What each activation makes of z (1, latent_dim), through G and D: names and (C, H, W).
-
-        For players that are Sequential; ValueError for others, whose order of layers is not known,
-        and for dense ones, which have no maps.
-        """
-        found, x = [], z
-        with evaluating(self.generator, self.discriminator), no_grad():
-            for owner, player in (("G", self.generator), ("D", self.discriminator)):
-                if not isinstance(player, Sequential):
-                    raise ValueError(
-                        f"{self.name}: feature maps are those of Sequential players, "
-                        f"{owner} is a {type(player).__name__}"
-                    )
-                for i, layer in enumerate(player.children()):
-                    x = layer(x)
-                    if x.ndim == 4 and isinstance(layer, ACTIVATIONS):
-                        found.append((f"{owner}, layer {i}: {type(layer).__name__}", x.numpy()[0]))
-        if not found:
-            raise ValueError(f"{self.name}: its layers hold vectors, there are no feature maps")
-        return found
+    ValueError for an unknown name, and for Wasserstein's, which needs a bound on D's slope.
+    """
+    known = {name: game for name, game in OBJECTIVES.items() if game is not wasserstein}
+    game = OBJECTIVES.get(loss) if isinstance(loss, str) else loss
+    if game is wasserstein:
+        raise ValueError(
+            f"{owner}: the loss wasserstein has no minimum here: nothing bounds the critic's "
+            "slope, and the steeper the critic, the lower its loss; use hinge or least_squares, or "
+            "add minigan.losses.gradient_penalty in a step of your own"
+        )
+    if isinstance(game, Objective):
+        return game
+    if isinstance(loss, str):
+        raise ValueError(f"{owner}: loss must be one of {', '.join(known)}, got {loss!r}")
+    raise wrong_type(owner, "loss", "the name of a loss, or an Objective", loss)

@@ -10,17 +10,18 @@ Goodfellow 2013: Goodfellow et al., "Maxout networks", ICML 2013.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy
 
-from minigan import backend, nn
+from minigan import backend, data, nn
 from minigan.arguments import integer, number
 from minigan.autograd import Tensor
-from minigan.models.gan import GAN
+from minigan.data.batches import Batches
+from minigan.losses import Objective
+from minigan.models.gan import GAN, answers, game_of
 from minigan.nn import Module, init
-from minigan.optim import SGD, Optimizer
+from minigan.optim import SGD
 
 __all__ = ["Maxout", "MaxoutGAN"]
 
@@ -64,27 +65,33 @@ class MaxoutGAN(GAN):
     """
 
     name = "maxout"
-    defaults: ClassVar[dict[str, Any]] = {"epochs": 250, "batch_size": 100, "lr": 0.1}
-    simultaneous = True
-    holds_out = True
+    epochs, batch_size = 250, 100
 
-    def __init__(self, latent_dim: int = 100):
+    def __init__(
+        self,
+        lr: float = 0.1,
+        latent_dim: int = 100,
+        loss: str | Objective = "non_saturating",
+        shape: tuple[int, int, int] = (1, 28, 28),
+    ):
+        self.game, self.lr = game_of("MaxoutGAN", loss), number("MaxoutGAN", "lr", lr, "[0, inf)")
         self.latent_dim = integer("MaxoutGAN", "latent_dim", latent_dim, 1)
+        pixels = math.prod(shape)
         self.generator = nn.Sequential(
             nn.Linear(latent_dim, 1200),
             nn.ReLU(),
             nn.Linear(1200, 1200),
             nn.ReLU(),
-            nn.Linear(1200, 784),
+            nn.Linear(1200, pixels),
             nn.Sigmoid(),
             Rescale(2.0, -1.0),
-            nn.Unflatten(1, (1, 28, 28)),
+            nn.Unflatten(1, shape),
         )
         self.discriminator = nn.Sequential(
             nn.Flatten(),
             Rescale(0.5, 0.5),
             nn.Dropout(0.2),
-            Maxout(784, 240, 5),
+            Maxout(pixels, 240, 5),
             nn.Dropout(0.5),
             Maxout(240, 240, 5),
             nn.Dropout(0.5),
@@ -96,31 +103,49 @@ class MaxoutGAN(GAN):
                     init.uniform_(parameter, -reach, reach)
                 else:
                     init.zeros_(parameter)
+        self.d_optimizer = SGD(self.discriminator.parameters(), lr / 2, momentum=0.5)
+        self.g_optimizer = SGD(self.generator.parameters(), lr, momentum=0.5)
+
+    def batches(
+        self, images: numpy.ndarray, labels: numpy.ndarray | None, batch_size: int
+    ) -> Batches:
+        """All pictures but the last sixth."""
+        images, _ = data.hold_out(images)
+        return Batches(images, None if labels is None else labels[: len(images)], batch_size)
+
+    def start(self, data: Batches) -> None:  # type: ignore[override]
+        """Start each output at its pixel's mean: b = log p/(1 − p), p kept 1e-6 off 0 and 1."""
+        super().start(data)
+        mean = data.images.reshape(len(data.images), -1).mean(axis=0) / 255
+        mean = mean.clip(1e-6, 1 - 1e-6)
+        dict(self.generator.named_parameters())["4.bias"].copy_(numpy.log(mean / (1 - mean)))
+
+    def step(self, data: Batches, t: int) -> dict[str, Tensor]:
+        """Both players at once, each against the other as it was before the step.
+
+        Rates fall by 1.000004 a step; momentum grows from 0.5 to 0.7 in epochs 1 to 250.
+        """
+        for optimizer, share in ((self.d_optimizer, 0.5), (self.g_optimizer, 1.0)):
+            optimizer.lr = share * self.lr / 1.000004**t
+            optimizer.momentum = 0.5 + 0.2 * min(max(data.epoch - 1, 0) / 249, 1)
+        real, _ = next(data)
+
+        fake = self.generator(self.latents(len(real)))
+        real_logits = self.discriminator(real)
+        fake_logits = self.discriminator(fake.detach())
+        d_loss = self.game.discriminator(real_logits, fake_logits)
+        g_loss = self.game.generator(self.discriminator(fake))
+
+        self.d_optimizer.zero_grad()
+        self.g_optimizer.zero_grad()
+        d_loss.backward(inputs=self.d_optimizer.params)
+        g_loss.backward(inputs=self.g_optimizer.params)
+        self.d_optimizer.step()
+        self.g_optimizer.step()
+        return {"d_loss": d_loss, **answers(self.game, real_logits, fake_logits), "g_loss": g_loss}
 
     def latents(self, n: int, rng: Any = None) -> Tensor:
         """n latents, uniform with mean 0 and variance 1 in each of their dimensions."""
         rng = rng or backend.stream("latent")
         z = (2 * rng.random((n, self.latent_dim), dtype="float32") - 1) * math.sqrt(3)
         return Tensor(backend.asarray(z))
-
-    def prepare(self, images: numpy.ndarray) -> None:
-        """Start each output at its pixel's mean: b = log p/(1 − p), p kept 1e-6 off 0 and 1."""
-        mean = (images.reshape(len(images), -1).mean(axis=0) / 255).clip(1e-6, 1 - 1e-6)
-        dict(self.generator.named_parameters())["4.bias"].copy_(numpy.log(mean / (1 - mean)))
-
-    def optimizers(self, lr: float) -> dict[str, Optimizer]:
-        """Gradient descent with momentum, D's rate half of G's."""
-        return {
-            "discriminator": SGD(self.discriminator.parameters(), lr / 2, momentum=0.5),
-            "generator": SGD(self.generator.parameters(), lr, momentum=0.5),
-        }
-
-    def schedule(
-        self, optimizers: Mapping[str, Optimizer], lr: float, step: int, epoch: float
-    ) -> None:
-        """Rates fall by 1.000004 a step; momentum grows from 0.5 to 0.7 in epochs 1 to 250."""
-        for player, share in (("discriminator", 0.5), ("generator", 1.0)):
-            optimizer = optimizers[player]
-            assert isinstance(optimizer, SGD)
-            optimizer.lr = share * lr / 1.000004**step
-            optimizer.momentum = 0.5 + 0.2 * min(max(epoch - 1, 0) / 249, 1)

@@ -9,8 +9,6 @@ Lin et al. 2018: Lin, Khetan, Fanti and Oh, "PacGAN: The power of two samples in
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy
 
 from minigan import nn
@@ -19,6 +17,7 @@ from minigan.autograd import Tensor, no_grad
 from minigan.models.gan import GAN, evaluating
 from minigan.models.maxout_gan import Maxout
 from minigan.nn import init
+from minigan.optim import Adam
 
 __all__ = ["MixtureGAN"]
 
@@ -27,10 +26,9 @@ class MixtureGAN(GAN):
     """Generator 2 → 4×400 → 2, discriminator 2 → 3×200·5 → 1; weights ~ N(0, 0.02²), biases 0."""
 
     name = "mixture"
-    defaults: ClassVar[dict[str, Any]] = {"batch_size": 100, "lr": 1e-4}
-    betas = (0.8, 0.999)
+    batch_size = 100
 
-    def __init__(self, latent_dim: int = 2):
+    def __init__(self, lr: float = 1e-4, latent_dim: int = 2):
         self.latent_dim = integer("MixtureGAN", "latent_dim", latent_dim, 1)
         hidden = []
         for fan_in in (latent_dim, 400, 400, 400):
@@ -45,6 +43,8 @@ class MixtureGAN(GAN):
                     init.normal_(parameter, 0.0, 0.02)
                 elif name.endswith("bias"):
                     init.zeros_(parameter)
+        self.d_optimizer = Adam(self.discriminator.parameters(), lr, betas=(0.8, 0.999))
+        self.g_optimizer = Adam(self.generator.parameters(), lr, betas=(0.8, 0.999))
 
     def generate(self, z: Tensor) -> numpy.ndarray:
         """The points of given latents, float32 (n, 2), drawn in evaluation mode."""

@@ -5,11 +5,13 @@ z ~ N(0, I)  →  G(z) in [−1, 1]²⁸ˣ²⁸,     x  →  D(x), a logit; no s
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import math
 
 from minigan import nn
 from minigan.arguments import integer
-from minigan.models.gan import GAN
+from minigan.losses import Objective
+from minigan.models.gan import GAN, game_of
+from minigan.optim import Adam
 
 __all__ = ["MLPGAN"]
 
@@ -21,14 +23,28 @@ class MLPGAN(GAN):
     that can be read. Batch norm (Ioffe & Szegedy 2015) keeps G's activations in a range where
     gradients flow; dropout (Srivastava et al. 2014) makes D's answers harder to exploit. A dense
     layer straight before a batch norm has no bias, since the batch mean would take it out again.
-    Adam's usual 2e-4 works too, but more slowly.
+    Adam's usual 2e-4 works too, but more slowly; β₁ = 0.5 is that of Radford et al. 2016.
+
+    Args:
+        lr: of both players' Adam.
+        latent_dim: numbers in a latent.
+        loss: the game, by name or as an Objective of :mod:`minigan.losses`.
+        shape: of a picture, (C, H, W).
     """
 
     name = "mlp"
-    defaults: ClassVar[dict[str, Any]] = {"epochs": 40, "batch_size": 128, "lr": 5e-4}
+    epochs = 40
 
-    def __init__(self, latent_dim: int = 64):
+    def __init__(
+        self,
+        lr: float = 5e-4,
+        latent_dim: int = 64,
+        loss: str | Objective = "non_saturating",
+        shape: tuple[int, int, int] = (1, 28, 28),
+    ):
+        self.game = game_of("MLPGAN", loss)
         self.latent_dim = integer("MLPGAN", "latent_dim", latent_dim, 1)
+        pixels = math.prod(shape)
         self.generator = nn.Sequential(
             nn.Linear(latent_dim, 256, bias=False),
             nn.BatchNorm1d(256),
@@ -36,13 +52,13 @@ class MLPGAN(GAN):
             nn.Linear(256, 512, bias=False),
             nn.BatchNorm1d(512),
             nn.ReLU(),
-            nn.Linear(512, 784),
+            nn.Linear(512, pixels),
             nn.Tanh(),
-            nn.Unflatten(1, (1, 28, 28)),
+            nn.Unflatten(1, shape),
         )
         self.discriminator = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(784, 512),
+            nn.Linear(pixels, 512),
             nn.LeakyReLU(0.2),
             nn.Dropout(0.3),
             nn.Linear(512, 256),
@@ -50,3 +66,5 @@ class MLPGAN(GAN):
             nn.Dropout(0.3),
             nn.Linear(256, 1),
         )
+        self.d_optimizer = Adam(self.discriminator.parameters(), lr, betas=(0.5, 0.999))
+        self.g_optimizer = Adam(self.generator.parameters(), lr, betas=(0.5, 0.999))

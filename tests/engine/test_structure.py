@@ -24,8 +24,8 @@ LAYERS = [
     ["gradcheck", "nn", "nn.*"],
     ["losses", "optim"],
     ["data", "data.*", "models", "models.*", "metrics", "metrics.*", "checkpoint"],
-    ["training", "plotting", "evaluation"],
-    ["cli", "options", "bench", "results", "grading", "grading.*"],
+    ["console", "training", "plotting", "evaluation", "runs"],
+    ["cli", "bench", "results", "grading", "grading.*"],
 ]
 EXEMPT = ("__init__", "__main__")
 STRANGERS = ({"training", "plotting"},)  # one layer, but neither may import the other

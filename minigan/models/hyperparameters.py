@@ -1,0 +1,76 @@
+"""Layer 5: the hyperparameters of a model: its constructor's arguments, with their defaults."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from minigan.models.gan import GAN, as_tuple
+
+__all__ = ["build", "defaults", "from_text"]
+
+WORDS = {"true": True, "false": False}
+
+
+def defaults(kind: type[GAN]) -> dict[str, Any]:
+    """What may be chosen, with its default. ``shape``, of a picture, follows from the data."""
+    parameters = inspect.signature(kind).parameters.values()
+    return {p.name: p.default for p in parameters if p.name != "shape"}
+
+
+def from_text(kind: type[GAN], given: Mapping[str, str]) -> dict[str, Any]:
+    """Values out of what stands on a command line, each of its default's type.
+
+    ValueError, which lists what there is, for an unknown name and for a text of another type.
+    """
+    known, values = defaults(kind), {}
+    for key, text in given.items():
+        if key not in known:
+            raise ValueError(f"{kind.name} has no hyperparameter {key!r}; {_listed(kind)}")
+        try:
+            values[key] = _value(text, known[key])
+        except ValueError as error:
+            raise ValueError(
+                f"{kind.name}: {key} must be {_words(known[key])}, got {text!r}; {_listed(kind)}"
+            ) from error
+    return values
+
+
+def build(
+    kind: type[GAN], hyperparameters: Mapping[str, Any], shape: tuple[int, ...] | None = None
+) -> GAN:
+    """A model for pictures of a ``shape``, (C, H, W).
+
+    ValueError, which lists what there is, for a value that makes no sense.
+    """
+    more = {"shape": shape} if shape and "shape" in inspect.signature(kind).parameters else {}
+    try:
+        return kind(**{k: as_tuple(v) for k, v in hyperparameters.items()}, **more)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{error}; {_listed(kind)}") from error
+
+
+def _listed(kind: type[GAN]) -> str:
+    pairs = (f"{k} = {_shown(v)}" for k, v in defaults(kind).items())
+    return f"{kind.name} has {', '.join(pairs)}"
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _words(default: Any) -> str:
+    if isinstance(default, tuple):
+        return f"numbers with commas between them, such as {_shown(default)}"
+    return {bool: "true or false", int: "an integer", float: "a number"}[type(default)]
+
+
+def _value(text: str, default: Any) -> Any:
+    if isinstance(default, tuple):
+        return tuple(_value(part, default[0]) for part in text.split(","))
+    if isinstance(default, bool):
+        if text.lower() not in WORDS:
+            raise ValueError(text)
+        return WORDS[text.lower()]
+    return type(default)(text)

@@ -1,0 +1,400 @@
+"""Layer 6: a run from start to end: what ``minigan train`` does, for a notebook too.
+
+    model, data  →  batches  →  steps (``training.fit``)  →  rows, pictures, weights, checkpoints
+
+A run in a directory can be stopped and killed at any moment, and goes on to the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from minigan import backend, plotting
+from minigan import data as datasets
+from minigan.arguments import integer
+from minigan.checkpoint import LENGTH, PARTIAL, DamagedFileError, Run, RunInUseError
+from minigan.console import in_a_notebook, say
+from minigan.models import GAN, MODELS, hyperparameters
+from minigan.nn import Module
+from minigan.training import DivergedError, Trainer, fit, is_finished
+
+__all__ = ["Recipe", "Training", "WriteError", "picture", "title", "train"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model by its name and what is chosen of its hyperparameters, built when a run begins."""
+
+    name: str
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.name not in MODELS:
+            raise ValueError(f"train: no model {self.name!r}, expected one of {', '.join(MODELS)}")
+
+
+class WriteError(RuntimeError):
+    """A file of a run could not be written; its last checkpoint is whole."""
+
+
+@dataclass
+class Training:
+    """What a run has come to.
+
+    Attributes:
+        model: the GAN, as the last step left it.
+        rows: of history.csv, of all parts of the run: numbers by column.
+        path: the run's directory, None if nothing was written.
+        trainer: the model's place in the data.
+        steps: how many of the run's steps were done in this call.
+        finished: whether the run has its whole length; else it was asked to stop.
+    """
+
+    model: GAN
+    rows: list[dict[str, float]]
+    path: Path | None
+    trainer: Trainer
+    steps: int
+    finished: bool
+
+
+def train(
+    model: str | GAN | Recipe,
+    data: Any = None,
+    *,
+    epochs: int | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+) -> Training:
+    """Train a model and, with ``out``, write pictures, curves, weights and checkpoints there.
+
+    Progress is shown in a terminal, a notebook or a log file, in a notebook with the pictures of
+    each epoch. Ctrl-C, or a notebook's stop button, ends the run after a step and saves it; a
+    resumed run ends in the same bytes as one that was never stopped.
+
+    Args:
+        model: a name of ``minigan.models.MODELS``, or a GAN, which keeps the weights it has.
+        data: the name of a data set, a folder, images as uint8 (N, H, W) or (N, C, H, W), or
+            (images, labels). With ``resume`` it may be left out if the run has a name for it.
+        epochs, steps: the length in all, given as one of the two; the model's ``epochs`` if none.
+        batch_size: pictures in a batch, the model's if None.
+        seed: starts all random streams; a model given by name is built after that. With None they
+            go on from where they are.
+        out: the run's directory, new or empty. None writes nothing.
+        resume: go on with the run in ``out``, from its last checkpoint. It may become longer;
+            all other arguments are the run's, and may be left out.
+
+    Raises:
+        ValueError, TypeError: an argument makes no sense, or is not the run's.
+        DivergedError: a loss or a gradient is not finite.
+        FileExistsError: there is a run in ``out`` already. FileNotFoundError: there is none.
+        DamagedFileError, ForeignFileError, RunInUseError: about files of the run.
+    """
+    recipe = model if isinstance(model, Recipe) else None
+    if isinstance(model, str):
+        recipe = Recipe(model)
+    elif not isinstance(model, (GAN, Recipe)):
+        raise TypeError(f"train: model must be a name or a GAN, got {type(model).__name__}")
+    if resume and out is None:
+        raise ValueError("train: resume needs out, the directory of the run to go on with")
+    name = recipe.name if recipe else model.name
+    kind = MODELS[name] if recipe else type(model)
+    length = {"epochs": epochs, "steps": steps}
+    for key, value in length.items():
+        if value is not None:
+            integer("train", key, value, 1)
+    if epochs is not None and steps is not None:
+        raise ValueError("epochs and steps both say how long; give one of them")
+    if epochs is None and steps is None:
+        length["epochs"] = kind.epochs
+    asked = {
+        **length,
+        "data": _data_name(data),
+        "batch_size": kind.batch_size if batch_size is None else batch_size,
+        "seed": seed,
+        "hyperparameters": hyperparameters.defaults(kind) | dict(recipe.chosen) if recipe else None,
+    }
+    asked = json.loads(json.dumps(asked))  # as it comes back from config.json
+    given = {k for k, v in (("epochs", epochs), ("steps", steps), ("batch_size", batch_size),
+                            ("seed", seed), ("data", data)) if v is not None}  # fmt: skip
+
+    with contextlib.ExitStack() as stack:
+        run = None
+        if resume:
+            stack.enter_context(Run.open(Path(out)).claimed())
+            run = Run.open(Path(out))  # once more: until it was claimed, it could change
+            _merge(run, name, asked, given, recipe)
+            asked = run.config["arguments"]
+        if isinstance(data, (str, os.PathLike)) or data is None:
+            data = asked["data"]
+        images, labels = _loaded(data)
+        fingerprint = datasets.fingerprint(images, labels)
+        if asked["seed"] is not None:
+            backend.manual_seed(asked["seed"])
+        if recipe:
+            gan = hyperparameters.build(kind, asked["hyperparameters"], images.shape[1:])
+        else:
+            gan = model
+        trainer = Trainer(gan, gan.batches(images, labels, asked["batch_size"]))
+        length = {key: asked[key] for key in LENGTH}
+        values = json.loads(json.dumps(gan.state()[1]))
+        if run is not None:
+            _load_state(run, trainer, values, fingerprint, length)
+        elif out is not None:
+            run = _create(Path(out), name, asked, values, fingerprint, images)
+            stack.enter_context(run.claimed())
+            if run.has_checkpoint:  # a resume came between
+                raise RunInUseError(f"{out} is in use by another process")
+        return _go(trainer, run, length, f"{name} on {len(images):,} images")
+
+
+def _go(trainer: Trainer, run: Run | None, length: dict[str, Any], what: str) -> Training:
+    """Train to the whole length; draw on the way and at the end."""
+    before, rows = trainer.steps_done, []
+    try:
+        draw = _drawing(trainer.model, run)
+        if not is_finished(trainer, **length):
+            unit = next(key for key in LENGTH if length[key] is not None)
+            done = math.floor(trainer.data.epoch) if unit == "epochs" else before
+            into = f", into {run.path}" if run else ""
+            say(f"{what}, {unit} {done:,} to {length[unit]:,}{into}")
+            rows = fit(trainer, run=run, on_epoch=draw, **length)
+        finished = is_finished(trainer, **length)
+        if finished and run is not None:
+            last = math.ceil(trainer.data.epoch)
+            if draw is not None and trainer.data.epoch < last:  # steps ended within an epoch
+                draw(last)
+            _draw_summary(run, trainer.model, [picture(run.path, i) for i in range(last + 1)])
+    except DivergedError as error:
+        last = f"; {run.checkpoint_path} is the last good checkpoint" if run else ""
+        raise DivergedError(f"{error}{last}") from error
+    except OSError as error:  # a full disk, for one
+        raise WriteError(f"{error.filename or what}: {error.strerror or error}") from error
+    except KeyboardInterrupt:  # while it draws: fit() itself only stops
+        finished = False
+    if run is not None:
+        rows = run.rows("history.csv")
+    steps = trainer.steps_done - before
+    return Training(trainer.model, rows, run and run.path, trainer, steps, finished)
+
+
+# --- What is asked for ----------------------------------------------------------------------------
+
+
+def _data_name(data: Any) -> str | None:
+    """What config.json says of the data: a name, a folder wherever a run is resumed, or None."""
+    if not isinstance(data, (str, os.PathLike)):
+        return None
+    name = os.fspath(data)
+    return os.path.abspath(name) if os.path.isdir(name) and name not in datasets.NAMES else name
+
+
+def _loaded(data: Any) -> tuple[numpy.ndarray, numpy.ndarray | None]:
+    """Images, uint8 (N, C, H, W), and labels (N,) or None."""
+    if data is None:
+        raise ValueError("train: there are no data: give a name, a folder, or images")
+    if isinstance(data, str):
+        images, labels = datasets.load(data)
+    elif isinstance(data, tuple) and len(data) == 2:
+        images, labels = data
+    else:
+        images, labels = data, None
+    return datasets.as_images(images), labels
+
+
+def _create(
+    out: Path,
+    name: str,
+    asked: dict[str, Any],
+    values: dict[str, Any],
+    fingerprint: str,
+    images: numpy.ndarray,
+) -> Run:
+    """A new run's directory, with everything in config.json that repeating the run needs."""
+    config = {
+        "model": name,
+        "arguments": asked,
+        "values": values,
+        "backend": backend.name(),
+        "data_sha256": fingerprint,
+        "data_shape": list(images.shape),
+        "versions": {
+            "minigan": version("minigan"),
+            "numpy": numpy.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    return Run.create(out, config)
+
+
+def _merge(
+    run: Run, name: str, asked: dict[str, Any], given: set[str], recipe: Recipe | None
+) -> None:
+    """Check what was asked for against a run's arguments; only the length may grow."""
+    stored = run.config.get("arguments", {})
+    if "data_sha256" not in run.config or stored.keys() != asked.keys():
+        raise DamagedFileError(f"{run.path / 'config.json'}: damaged (a part is missing)")
+    theirs, ours = stored["hyperparameters"] or {}, asked["hyperparameters"] or {}
+    pairs = [("model", run.config["model"], name)]
+    pairs += [(k, stored[k], asked[k]) for k in sorted(given - {*LENGTH})]
+    pairs += [(k, theirs.get(k), ours[k]) for k in (recipe.chosen if recipe else ())]
+    for key, was, is_ in pairs:
+        if was != is_ and not (key == "data" and is_ is None):  # arrays are known by their hash
+            raise ValueError(
+                f"the run was made with {key} {was!r}, not {is_!r}; "
+                "resuming changes nothing but a larger number of epochs or steps"
+            )
+    for key, other in (("epochs", "steps"), ("steps", "epochs")):
+        if key not in given:
+            continue
+        if stored[key] is None:
+            raise ValueError(f"the run counts {other}; give a larger number of {other}")
+        if asked[key] < stored[key]:
+            raise ValueError(
+                f"the run was made for {stored[key]} {key}, and {asked[key]} are fewer"
+            )
+        stored[key] = asked[key]
+
+
+def _load_state(
+    run: Run, trainer: Trainer, values: dict[str, Any], fingerprint: str, length: dict[str, Any]
+) -> None:
+    """Put the trainer where the run's checkpoint is, and the run's files with it."""
+    check_data(run, fingerprint)
+    for key in values.keys() | run.config["values"].keys():
+        was, is_ = (v.get(key, "nothing") for v in (run.config["values"], values))
+        if was != is_:
+            raise ValueError(f"the run began with {key} {was!r}, this model has {is_!r}")
+    history = b""
+    if run.has_checkpoint:  # else it was stopped before the first one: start at step 0
+        history = _load_checkpoint(run, trainer)
+    elif run.logs["history.csv"]:  # which has no row before the first checkpoint is written
+        raise DamagedFileError(
+            f"{run.checkpoint_path}: missing, and so is the one before; nothing was changed. "
+            "To start anew, choose another directory"
+        )
+    done = trainer.steps_done
+    if done and not is_finished(trainer, **length) and not trainer.is_logged:
+        done -= 1  # a shorter run's last row, which a longer one does not have
+    for warning in run.restore_logs(history, done):
+        say(warning)
+    run.save_config()
+
+
+def check_data(run: Run, fingerprint: str) -> None:
+    """ValueError if a run was trained on other data than those of a fingerprint."""
+    if run.config["data_sha256"] != fingerprint:
+        raise ValueError(
+            f"{run.path} was trained on other data ({run.config['data_sha256'][:12]}…, "
+            f"now {fingerprint[:12]}…)"
+        )
+
+
+def _load_checkpoint(run: Run, trainer: Trainer) -> bytes:
+    """Set the trainer and the nets' files to the newest checkpoint; its history.csv."""
+    arrays, info, warning = run.load_checkpoint()
+    if warning:
+        say(warning)
+    try:
+        made_on, history = info["backend"], arrays.pop("history.csv").tobytes()
+        trainer.load_state(arrays, info)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedFileError(
+            f"{run.checkpoint_path}: not this run's state ({error!r})"
+        ) from error
+    run.save_weights(trainer.model.parts(Module), arrays, info["values"])
+    if made_on != backend.name():
+        say(
+            f"the checkpoint was made on {made_on}, this is {backend.name()}: "
+            "the same draws, but other rounding"
+        )
+    return history
+
+
+# --- Pictures -------------------------------------------------------------------------------------
+
+
+def picture(path: Path, epoch: int) -> Path:
+    """Where a run has the preview after an epoch."""
+    return path / "samples" / f"epoch_{epoch:04d}.png"
+
+
+def _drawing(model: GAN, run: Run | None) -> Callable[[int], None] | None:
+    """What draws the preview after an epoch: into a file, into a notebook, or both."""
+    notebook = in_a_notebook()
+    if run is not None:
+        (run.path / "samples").mkdir(exist_ok=True)
+    elif not notebook:
+        return None
+    handle = None
+
+    def draw(epoch: int) -> None:
+        nonlocal handle
+        pictures = model.preview()
+        if run is not None:
+            plotting.save_grid(pictures, picture(run.path, epoch))
+        if notebook:
+            from IPython.display import display
+
+            shown = plotting.enlarged(plotting.grid(pictures))
+            if handle is None:
+                handle = display(shown, display_id=True)
+            else:
+                handle.update(shown)
+
+    return draw
+
+
+def _draw_summary(run: Run, model: GAN, frames: list[Path]) -> None:
+    """The curves and the animation of a run that is finished."""
+    for warning in run.mend_logs():
+        say(warning)
+    with matplotlib_in(run.path):
+        path, references = run.path / "curves.png", model.references()
+        plotting.save_curves(run.rows("history.csv"), path, title(run), references)
+    for problem in plotting.save_animation(frames, run.path / "training.gif"):
+        say(problem)
+
+
+@contextlib.contextmanager
+def matplotlib_in(folder: Path) -> Iterator[None]:
+    """Let matplotlib keep its list of fonts there, and no longer than the block.
+
+    On its own it would write into the user's home, where a run has no business.
+    """
+    name, (first, last) = "MPLCONFIGDIR", PARTIAL
+    before = os.environ.get(name)
+    with tempfile.TemporaryDirectory(last, f"{first}matplotlib.", folder) as cache:
+        os.environ[name] = cache
+        try:
+            yield
+        finally:
+            del os.environ[name]
+            if before is not None:
+                os.environ[name] = before
+
+
+def title(run: Run) -> str:
+    """A run in a line: the model, what was chosen of it, the data and the seed."""
+    asked, name = run.config["arguments"], run.config["model"]
+    usual = hyperparameters.defaults(MODELS[name]) if name in MODELS else {}
+    chosen = {k: v for k, v in (asked["hyperparameters"] or {}).items() if usual.get(k) != v}
+    words = [name, *(f"{k} {v}" for k, v in chosen.items())]
+    if asked["data"]:  # a folder's name need not be text
+        words.append(asked["data"].encode(errors="surrogateescape").decode(errors="replace"))
+    return ", ".join([*words, f"seed {asked['seed']}"])
