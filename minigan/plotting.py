@@ -41,6 +41,7 @@ def grid(images: numpy.ndarray, columns: int | None = None, gap: int = 2) -> num
         columns: about √n by default.
         gap: pixels of grey between the pictures and around them.
     """
+    images = images[:, 0] if images.ndim == 4 else images  # SHIM
     n, h, w = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
@@ -51,7 +52,7 @@ def grid(images: numpy.ndarray, columns: int | None = None, gap: int = 2) -> num
     return canvas
 
 
-def _enlarged(canvas: numpy.ndarray, scale: int) -> Image.Image:
+def enlarged(canvas: numpy.ndarray, scale: int = 3) -> Image.Image:
     """Each pixel as a sharp square of scale × scale."""
     return Image.fromarray(canvas.repeat(scale, axis=0).repeat(scale, axis=1))
 
@@ -60,7 +61,7 @@ def save_grid(images: numpy.ndarray, path: Path, columns: int | None = None) -> 
     """Write :func:`grid` as a PNG, three screen pixels to a pixel, without a clock in it."""
     png = io.BytesIO()
     # Fast: the usual level takes five times as long, for a sixth less.
-    _enlarged(grid(images, columns), 3).save(png, format="PNG", compress_level=1)
+    enlarged(grid(images, columns), 3).save(png, format="PNG", compress_level=1)
     write_atomic(path, png.getvalue())
 
 
@@ -163,7 +164,7 @@ def _save_figure(figure: Figure, path: Path) -> None:
 
 
 @_defaults()
-def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
+def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str, references={}) -> None:
     """Write losses, D's answers and gradient norms over the steps as one PNG.
 
     ``rows`` are those of history.csv, of a logistic game, whose D answers with probabilities. The
