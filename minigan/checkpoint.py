@@ -369,9 +369,7 @@ class Run:
         same = {k: v for k, v in arguments.items() if k not in (*LENGTH, "data")}
         return same | {k: self.config.get(k) for k in ("model", "data_sha256")}
 
-    def save_weights(
-        self, nets: Iterable[str], arrays: Arrays, values: Mapping[str, Any]
-    ) -> None:
+    def save_weights(self, nets: Iterable[str], arrays: Arrays, values: Mapping[str, Any]) -> None:
         """Write each net as ATTRIBUTE.safetensors, out of a training state.
 
         The numbers of the state go with each: what is drawn may depend on them.

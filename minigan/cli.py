@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import json
 import math
 import os
-import platform
 import shlex
 import signal
 import sys
-import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 import numpy
-from click.core import ParameterSource
 from click.exceptions import NoArgsIsHelpError
 from tqdm.std import tqdm
 

@@ -160,7 +160,7 @@ def train(
             stack.enter_context(run.claimed())
             if run.has_checkpoint:  # a resume came between
                 raise RunInUseError(f"{out} is in use by another process")
-        return _go(trainer, run, length, f"{name} on {len(images):,} images")
+        return _go(trainer, run, length, f"{_words(name, asked)}: {len(images):,} images")
 
 
 def _go(trainer: Trainer, run: Run | None, length: dict[str, Any], what: str) -> Training:
@@ -391,10 +391,15 @@ def matplotlib_in(folder: Path) -> Iterator[None]:
 
 def title(run: Run) -> str:
     """A run in a line: the model, what was chosen of it, the data and the seed."""
-    asked, name = run.config["arguments"], run.config["model"]
+    return _words(run.config["model"], run.config["arguments"])
+
+
+def _words(name: str, asked: dict[str, Any]) -> str:
     usual = hyperparameters.defaults(MODELS[name]) if name in MODELS else {}
     chosen = {k: v for k, v in (asked["hyperparameters"] or {}).items() if usual.get(k) != v}
     words = [name, *(f"{k} {v}" for k, v in chosen.items())]
     if asked["data"]:  # a folder's name need not be text
         words.append(asked["data"].encode(errors="surrogateescape").decode(errors="replace"))
-    return ", ".join([*words, f"seed {asked['seed']}"])
+    if asked["seed"] is not None:
+        words.append(f"seed {asked['seed']}")
+    return ", ".join(words)

@@ -32,6 +32,9 @@ __all__ = [
 
 # SHIM
 from .mnist import SHA256
+
 NAMES = ("mnist", "mnist-mini", "fashion-mnist")
+
+
 def as_images(x):
     return x[:, None] if x.ndim == 3 else x
