@@ -145,6 +145,7 @@ _at_least_1 = click.IntRange(min=1, max=10**9)
 @click.pass_context
 def train(
     context: click.Context,
+    /,
     model: str,
     out: Path | None,
     resume: bool,

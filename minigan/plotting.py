@@ -164,7 +164,7 @@ def _save_figure(figure: Figure, path: Path) -> None:
 
 
 @_defaults()
-def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str, references={}) -> None:
+def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str, references=None) -> None:
     """Write losses, D's answers and gradient norms over the steps as one PNG.
 
     ``rows`` are those of history.csv, of a logistic game, whose D answers with probabilities. The

@@ -105,15 +105,15 @@ def train(
         FileExistsError: there is a run in ``out`` already. FileNotFoundError: there is none.
         DamagedFileError, ForeignFileError, RunInUseError: about files of the run.
     """
-    recipe = model if isinstance(model, Recipe) else None
     if isinstance(model, str):
-        recipe = Recipe(model)
-    elif not isinstance(model, (GAN, Recipe)):
+        model = Recipe(model)
+    if not isinstance(model, (GAN, Recipe)):
         raise TypeError(f"train: model must be a name or a GAN, got {type(model).__name__}")
-    if resume and out is None:
+    recipe = model if isinstance(model, Recipe) else None
+    kind: type[GAN] = MODELS[model.name] if isinstance(model, Recipe) else type(model)
+    name, folder = model.name, None if out is None else Path(out)
+    if resume and folder is None:
         raise ValueError("train: resume needs out, the directory of the run to go on with")
-    name = recipe.name if recipe else model.name
-    kind = MODELS[name] if recipe else type(model)
     length = {"epochs": epochs, "steps": steps}
     for key, value in length.items():
         if value is not None:
@@ -135,9 +135,9 @@ def train(
 
     with contextlib.ExitStack() as stack:
         run = None
-        if resume:
-            stack.enter_context(Run.open(Path(out)).claimed())
-            run = Run.open(Path(out))  # once more: until it was claimed, it could change
+        if resume and folder is not None:
+            stack.enter_context(Run.open(folder).claimed())
+            run = Run.open(folder)  # once more: until it was claimed, it could change
             _merge(run, name, asked, given, recipe)
             asked = run.config["arguments"]
         if isinstance(data, (str, os.PathLike)) or data is None:
@@ -146,20 +146,19 @@ def train(
         fingerprint = datasets.fingerprint(images, labels)
         if asked["seed"] is not None:
             backend.manual_seed(asked["seed"])
-        if recipe:
+        gan = model
+        if isinstance(gan, Recipe):
             gan = hyperparameters.build(kind, asked["hyperparameters"], images.shape[1:])
-        else:
-            gan = model
         trainer = Trainer(gan, gan.batches(images, labels, asked["batch_size"]))
         length = {key: asked[key] for key in LENGTH}
         values = json.loads(json.dumps(gan.state()[1]))
         if run is not None:
             _load_state(run, trainer, values, fingerprint, length)
-        elif out is not None:
-            run = _create(Path(out), name, asked, values, fingerprint, images)
+        elif folder is not None:
+            run = _create(folder, name, asked, values, fingerprint, images)
             stack.enter_context(run.claimed())
             if run.has_checkpoint:  # a resume came between
-                raise RunInUseError(f"{out} is in use by another process")
+                raise RunInUseError(f"{folder} is in use by another process")
         return _go(trainer, run, length, f"{_words(name, asked)}: {len(images):,} images")
 
 
@@ -181,8 +180,8 @@ def _go(trainer: Trainer, run: Run | None, length: dict[str, Any], what: str) ->
                 draw(last)
             _draw_summary(run, trainer.model, [picture(run.path, i) for i in range(last + 1)])
     except DivergedError as error:
-        last = f"; {run.checkpoint_path} is the last good checkpoint" if run else ""
-        raise DivergedError(f"{error}{last}") from error
+        good = f"; {run.checkpoint_path} is the last good checkpoint" if run else ""
+        raise DivergedError(f"{error}{good}") from error
     except OSError as error:  # a full disk, for one
         raise WriteError(f"{error.filename or what}: {error.strerror or error}") from error
     except KeyboardInterrupt:  # while it draws: fit() itself only stops
@@ -190,7 +189,8 @@ def _go(trainer: Trainer, run: Run | None, length: dict[str, Any], what: str) ->
     if run is not None:
         rows = run.rows("history.csv")
     steps = trainer.steps_done - before
-    return Training(trainer.model, rows, run and run.path, trainer, steps, finished)
+    path = None if run is None else run.path
+    return Training(trainer.model, rows, path, trainer, steps, finished)
 
 
 # --- What is asked for ----------------------------------------------------------------------------
@@ -214,7 +214,8 @@ def _loaded(data: Any) -> tuple[numpy.ndarray, numpy.ndarray | None]:
         images, labels = data
     else:
         images, labels = data, None
-    return datasets.as_images(images), labels
+    images = datasets.as_images(images)
+    return images, None if labels is None else numpy.asarray(labels)
 
 
 def _create(
@@ -341,7 +342,7 @@ def _drawing(model: GAN, run: Run | None) -> Callable[[int], None] | None:
         (run.path / "samples").mkdir(exist_ok=True)
     elif not notebook:
         return None
-    handle = None
+    handle: Any = None
 
     def draw(epoch: int) -> None:
         nonlocal handle

@@ -32,7 +32,8 @@ def slerp(a: numpy.ndarray, b: numpy.ndarray, steps: int) -> numpy.ndarray:
     angle, t = numpy.arccos(cosine), numpy.linspace(0.0, 1.0, steps)[:, None]
     z = (numpy.sin((1 - t) * angle) * a + numpy.sin(t * angle) * b) / numpy.sin(angle)
     z *= (1 - t) * from_length + t * to_length
-    return z.astype("float32")
+    walks: numpy.ndarray = z.astype("float32")
+    return walks
 
 
 def interpolate(model: GAN, rows: int, steps: int, seed: int | None = None) -> numpy.ndarray:
