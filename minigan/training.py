@@ -261,7 +261,7 @@ def fit(
     with (
         numpy.errstate(over="ignore", invalid="ignore"),  # fetch() finds and names what they mean
         stop_requested() as stopping,
-        progress(steps or epochs * data.per_epoch, start_step) as bar,
+        progress(steps or (epochs or 0) * data.per_epoch, start_step) as bar,
     ):
         if start_step == 0:
             if on_epoch is not None:
@@ -299,6 +299,8 @@ def fit(
 
 def is_finished(trainer: Trainer, steps: int | None, epochs: int | None) -> bool:
     """Whether so many steps, or epochs, are done in all."""
-    if (steps is None) == (epochs is None):
-        raise ValueError(f"give one of steps and epochs, got steps {steps} and epochs {epochs}")
-    return trainer.steps_done >= steps if steps is not None else trainer.data.epoch >= epochs
+    if steps is not None and epochs is None:
+        return trainer.steps_done >= steps
+    if epochs is not None and steps is None:
+        return trainer.data.epoch >= epochs
+    raise ValueError(f"give one of steps and epochs, got steps {steps} and epochs {epochs}")
