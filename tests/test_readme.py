@@ -10,9 +10,13 @@ from typing import Any
 
 import click
 import pytest
+from commands import assert_same_runs
 
+import minigan
+from minigan import data
 from minigan.cli import cli
 from minigan.data import mnist
+from minigan.training import DivergedError
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.on_the_host("runs what the README shows as a reader would")
@@ -95,6 +99,36 @@ def test_python_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             namespace.update(test.globs)
         else:
             exec(compile(block, name, "exec"), namespace)
+
+
+def test_the_readers_own_gan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is short, trains, draws, goes on to the same bytes and says when it diverges."""
+    (block,) = [b for b in blocks(readme(), "python") if "class LeastSquaresGAN" in b]
+    definitions, _, call = block.partition("run = mg.train(")
+    body = definitions.partition("class LeastSquaresGAN")[2].strip().splitlines()
+    assert len([line for line in body if line.strip()]) <= 20
+    monkeypatch.chdir(tmp_path)
+
+    def new(**chosen: float) -> Any:
+        namespace: dict[str, Any] = {"__name__": "readme"}
+        exec(definitions, namespace)
+        return namespace["LeastSquaresGAN"](**chosen)
+
+    exec(block, shown := {"__name__": "readme"})
+    run = shown["run"]
+    assert run.finished and run.path == Path("runs/least-squares") and run.rows[-1]["epoch"] == 1
+    for file in ("curves.png", "training.gif", "samples/epoch_0001.png", "generator.safetensors"):
+        assert (run.path / file).is_file()
+    assert (shown["digits"].shape, shown["digits"].dtype) == ((16, 1, 28, 28), "uint8")
+    assert "resume=True" in readme().partition(call)[2]  # the text after the block
+
+    images = data.load("mnist-mini")[0][:256]
+    for out, epochs in (("whole", 2), ("parts", 1)):
+        minigan.train(new(), images, epochs=epochs, seed=0, out=out)
+    minigan.train(new(), images, epochs=2, out="parts", resume=True)
+    assert_same_runs(Path("whole"), Path("parts"), but=("config.json", "curves.png"))
+    with pytest.raises(DivergedError, match="at step 2, d_loss is not finite.*last good checkpoint"):
+        minigan.train(new(lr=1e30), images, epochs=9, seed=0, out="diverged")
 
 
 def test_commands_are_commands() -> None:
