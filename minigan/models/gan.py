@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -49,10 +49,9 @@ class GAN:
     """A game: its nets, their optimisers, and the step that trains them.
 
     A subclass sets nets and optimisers in ``__init__``, which takes the paper's hyperparameters,
-    each with a default, and overrides what its algorithm does in another way; nothing calls
-    ``super()``. As it stands, the class plays ``game`` between ``generator``, (N, latent_dim) →
-    pictures, and ``discriminator``, pictures → scores, one step of ``d_optimizer``, one of
-    ``g_optimizer``.
+    each with a default, and overrides what its algorithm does in another way. As it stands, the
+    class plays ``game`` between ``generator``, (N, latent_dim) → pictures, and ``discriminator``,
+    pictures → scores: one step of ``d_optimizer``, one of ``g_optimizer``.
 
     Attributes are state. Modules, Optimizers, Tensors, whatever has ``state_dict`` and
     ``load_state_dict``, numbers, texts and tuples of these are saved with a run and restored bit
@@ -107,7 +106,7 @@ class GAN:
         measured = discriminator_step(*players, self.d_optimizer, real, self.latents(len(real)))
         return measured | generator_step(*players, self.g_optimizer, self.latents(len(real)))
 
-    def references(self) -> dict[str, float]:
+    def references(self) -> Mapping[str, float]:
         """Where a perfect generator would hold what the step measures, for ``curves.png``."""
         return self.game.equilibrium
 

@@ -66,6 +66,8 @@ class MaxoutGAN(GAN):
 
     name = "maxout"
     epochs, batch_size = 250, 100
+    d_optimizer: SGD
+    g_optimizer: SGD
 
     def __init__(
         self,
