@@ -241,7 +241,7 @@ def _resume_command(model: str, out: Path) -> str:
     type=PathName(dir_okay=False),
     default=Path("grid.png"),
     show_default=True,
-    help="A picture (.png), or the arrays (.npz: images, uint8 (N, 28, 28)).",
+    help="A picture (.png), or the arrays (.npz: images, uint8 (N, C, H, W)).",
 )
 @click.option(
     "--interpolate",
@@ -409,7 +409,7 @@ def data_info(name: str) -> None:
 def data_verify(name: str) -> None:
     """Read the files of NAME and check them by their SHA-256."""
     source = data.verify(name)
-    click.echo(f"{name}: all four files are intact ({source.kind}: {source.folder})")
+    click.echo(f"{name}: all files are intact ({source.kind}: {source.folder})")
 
 
 @data_group.command("fetch")

@@ -14,6 +14,7 @@ import numpy
 from numpy.typing import NDArray
 
 from minigan import backend, data
+from minigan.data import as_images
 from minigan.metrics import (
     choose_sigma,
     frechet_distance,
@@ -24,7 +25,7 @@ from minigan.metrics import (
     parzen_log_likelihood,
     precision_recall,
 )
-from minigan.metrics.classifier import SHA256, look
+from minigan.metrics.classifier import SHA256, features_and_probabilities
 
 __all__ = ["FEWEST", "MEASURES", "Measure", "Neighbours", "Reference", "evaluate", "measure"]
 
@@ -91,8 +92,8 @@ class Reference:
     """Real images, and what the classifier makes of the test images among them.
 
     Attributes:
-        train: (m, 28, 28), all of the training images.
-        test: (n, 28, 28); as many samples are measured.
+        train: (m, 1, 28, 28), all of the training images.
+        test: (n, 1, 28, 28); as many samples are measured.
         features, classes: the test images' features (n, 64), and the share (10,) of each digit.
     """
 
@@ -102,16 +103,23 @@ class Reference:
     classes: NDArray[Any]
 
     @classmethod
-    def of(cls, train: Bytes, test: Bytes, labels: Bytes, n: int) -> Reference:
+    def of(cls, train: Bytes, test: Bytes, labels: Bytes | None, n: int) -> Reference:
         """The first n test images, or all if there are fewer, beside the training images.
 
-        Raises ValueError if the classifier cannot read them, so that its features mean nothing.
+        Images are uint8 (N, 1, 28, 28) or (N, 28, 28). Raises ValueError if the classifier cannot
+        read them, or if there are no labels to tell, so that its features mean nothing.
         """
+        if labels is None:
+            raise ValueError(
+                "the test images have no labels: without them it cannot be told whether the "
+                "classifier, which was trained on MNIST's digits, reads these images"
+            )
+        train, test = as_images(train, "train"), as_images(test, "test")
         first, _ = data.hold_out(train)
         n = min(n, len(test), len(first))
         if n < FEWEST:
             raise ValueError(f"expected at least {FEWEST} images of each kind to compare, got {n}")
-        features, probabilities = look(test[:n])
+        features, probabilities = features_and_probabilities(test[:n])
         rightly = float((probabilities.argmax(axis=1) == labels[:n]).mean())
         if rightly < READABLE:
             raise ValueError(
@@ -122,7 +130,7 @@ class Reference:
 
 
 class Neighbours(NamedTuple):
-    """The nearest training images (k, 28, 28) of k samples, and their distances (k,)."""
+    """The nearest training images (k, 1, 28, 28) of k samples, and their distances (k,)."""
 
     images: Bytes
     distances: NDArray[Any]
@@ -145,7 +153,7 @@ def _points(images: Bytes) -> NDArray[Any]:
 
 
 def measure(images: Bytes, reference: Reference) -> tuple[dict[str, Any], Neighbours]:
-    """All measures of images, uint8 (n, 28, 28), as many as the reference's test images.
+    """All measures of images, uint8 (n, 1, 28, 28) or (n, 28, 28), as many as the test images.
 
     Returns:
         The key of each of MEASURES with its number, and beside these: "kid_std" over its subsets,
@@ -155,10 +163,11 @@ def measure(images: Bytes, reference: Reference) -> tuple[dict[str, Any], Neighb
         median distance to the nearest training image, pixels in [0, 1].
         And the nearest training images themselves: see :func:`neighbours`.
     """
+    images = as_images(images)
     if images.shape != reference.test.shape:
         raise ValueError(f"expected images of shape {reference.test.shape}, got {images.shape}")
     n = len(images)
-    features, probabilities = look(images)
+    features, probabilities = features_and_probabilities(images)
     kid, kid_std = kernel_distance(features, reference.features, size=min(1000, n // 2))
     precision, recall = precision_recall(reference.features, features)
     classes = _shares(probabilities)

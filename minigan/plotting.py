@@ -20,55 +20,67 @@ from PIL import Image
 from minigan import backend
 from minigan.autograd import Node, Tensor, _reachable, no_grad
 from minigan.checkpoint import write_atomic
+from minigan.data import as_images
+from minigan.data.png import decode
 
 if TYPE_CHECKING:  # what draws a figure imports it: a third of a second that a grid can do without
     from matplotlib.figure import Figure
 
 __all__ = [
-    "chapter_style", "draw_graph", "grid", "panels", "save_animation", "save_clouds",
-    "save_curves", "save_feature_maps", "save_grid", "save_neighbours", "save_score_curves", "show",
+    "chapter_style", "draw_graph", "grid", "on_screen", "panels", "save_animation", "save_clouds",
+    "save_curves", "save_feature_maps", "save_grid", "save_neighbours", "show",
 ]  # fmt: skip
 
 # Okabe and Ito's colours, told apart by readers with any kind of colour vision, and a grey.
 BLUE, ORANGE, GREEN, PINK, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
 GREY = "#7f7f7f"
+COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY)
 
 
 def grid(images: numpy.ndarray, columns: int | None = None, gap: int = 2) -> numpy.ndarray:
-    """Pictures, uint8 (n, h, w), side by side on one uint8 canvas, row by row.
+    """Pictures side by side on one canvas, row by row: uint8 (h, w), in colour (h, w, 3).
 
     Args:
+        images: uint8 (n, C, H, W) or (n, H, W), as :func:`minigan.data.as_images` takes them.
         columns: about √n by default.
         gap: pixels of grey between the pictures and around them.
     """
-    images = images[:, 0] if images.ndim == 4 else images  # SHIM
-    n, h, w = images.shape
+    images = as_images(images)
+    n, c, h, w = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    canvas = numpy.full((rows * (h + gap) + gap, columns * (w + gap) + gap), 96, dtype="uint8")
+    canvas = numpy.full((rows * (h + gap) + gap, columns * (w + gap) + gap, c), 96, dtype="uint8")
     for i, image in enumerate(images):
         top, left = gap + (i // columns) * (h + gap), gap + (i % columns) * (w + gap)
-        canvas[top : top + h, left : left + w] = image
-    return canvas
+        canvas[top : top + h, left : left + w] = image.transpose(1, 2, 0)
+    return canvas[..., 0] if c == 1 else canvas
 
 
-def enlarged(canvas: numpy.ndarray, scale: int = 3) -> Image.Image:
-    """Each pixel as a sharp square of scale × scale."""
-    return Image.fromarray(canvas.repeat(scale, axis=0).repeat(scale, axis=1))
+def on_screen(images: numpy.ndarray, columns: int | None = None) -> Image.Image:
+    """:func:`grid` as an image to look at.
+
+    A pixel of small pictures, of fewer than 64 pixels both ways, is a sharp square of 3 × 3.
+    """
+    images = as_images(images)
+    canvas = grid(images, columns)
+    if max(images.shape[2:]) < 64:
+        canvas = canvas.repeat(3, axis=0).repeat(3, axis=1)
+    return Image.fromarray(canvas)
 
 
 def save_grid(images: numpy.ndarray, path: Path, columns: int | None = None) -> None:
-    """Write :func:`grid` as a PNG, three screen pixels to a pixel, without a clock in it."""
+    """Write :func:`on_screen` as a PNG without a clock in it."""
     png = io.BytesIO()
     # Fast: the usual level takes five times as long, for a sixth less.
-    enlarged(grid(images, columns), 3).save(png, format="PNG", compress_level=1)
+    on_screen(images, columns).save(png, format="PNG", compress_level=1)
     write_atomic(path, png.getvalue())
 
 
 def save_animation(frames: Sequence[Path], path: Path, most: int = 60) -> list[str]:
-    """Write PNGs as a looping GIF of at most ``most`` frames, the last one held longest.
+    """Write PNGs of :func:`save_grid` as a looping GIF of at most ``most`` frames.
 
-    The others take three seconds together, or 0.12 s each if that is longer.
+    The last one is held longest, the others take three seconds together, or 0.12 s each if that is
+    longer. What was enlarged three times is here enlarged twice; a frame has at most 256 colours.
 
     Returns:
         What is wrong with the frames that are missing or damaged, and so were left out.
@@ -77,11 +89,14 @@ def save_animation(frames: Sequence[Path], path: Path, most: int = 60) -> list[s
     pictures, problems = [], []
     for frame in frames[::-stride][::-1]:
         try:
-            image = _read_png(frame)
+            canvas = numpy.asarray(_read_png(frame))
         except ValueError as error:
             problems.append(f"{error}; left out of {path.name}")
         else:
-            pictures.append(image.resize((image.width * 2 // 3, image.height * 2 // 3), 0))
+            small = canvas[::3, ::3]
+            if numpy.array_equal(small.repeat(3, axis=0).repeat(3, axis=1), canvas):
+                canvas = small.repeat(2, axis=0).repeat(2, axis=1)
+            pictures.append(Image.fromarray(canvas))
     if pictures:
         gif = io.BytesIO()
         durations = [max(120, 300 // len(pictures) * 10)] * (len(pictures) - 1) + [1500]
@@ -102,15 +117,9 @@ def _read_png(path: Path) -> Image.Image:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     try:
-        content = path.read_bytes()
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            Image.open(io.BytesIO(content), formats=["PNG"]).verify()
-            image = Image.open(io.BytesIO(content), formats=["PNG"])
-            image.load()
-    except Exception as error:  # Pillow raises whatever its reader happens to run into
-        raise ValueError(f"{path}: damaged ({error})") from error
-    return image
+        return decode(path, path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _import_matplotlib() -> Any:
@@ -163,58 +172,73 @@ def _save_figure(figure: Figure, path: Path) -> None:
     write_atomic(path, png.getvalue())
 
 
+#: What columns of history.csv are called in words; the others have their own names.
+WORDS = {
+    "d_loss": "discriminator",
+    "g_loss": "generator",
+    "d_grad_norm": "discriminator",
+    "g_grad_norm": "generator",
+    "d_real": "D on data",
+    "d_fake": "D on samples",
+}
+
+
 @_defaults()
-def save_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str, references=None) -> None:
-    """Write losses, D's answers and gradient norms over the steps as one PNG.
-
-    ``rows`` are those of history.csv, of a logistic game, whose D answers with probabilities. The
-    grey lines are where a perfect generator would hold the discriminator: D = ½ everywhere, so
-    L_D = 2 log 2.
-    """
-    _save_curves(rows, path, title, logistic=True)
-
-
-@_defaults()
-def save_score_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
-    """The same for a game that is not logistic, whose D answers with scores of any size."""
-    _save_curves(rows, path, title, logistic=False)
-
-
-def _save_curves(
-    rows: Sequence[Mapping[str, float]], path: Path, title: str, logistic: bool
+def save_curves(
+    rows: Sequence[Mapping[str, float]],
+    path: Path,
+    title: str,
+    references: Mapping[str, float] = {},
 ) -> None:
+    """Write the columns of history.csv over the steps as one PNG: losses, the rest, gradient norms.
+
+    Args:
+        rows: of any model, each with "step" and the same other columns. What ends in "_loss" and in
+            "_grad_norm" has a panel each, and so has all else but "epoch".
+        references: the value at which a perfect generator would hold a column, drawn as a thin grey
+            line: for the game of Goodfellow et al. 2014, whose D = ½ everywhere,
+            {"d_loss": 2 log 2, "d_real": 0.5, "d_fake": 0.5}.
+    """
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+    kinds: dict[str, list[str]] = {"losses": [], "measured": [], "gradient norms": []}
+    for column in rows[0] if rows else ():
+        if column.endswith("_loss"):
+            kinds["losses"].append(column)
+        elif column.endswith("_grad_norm"):
+            kinds["gradient norms"].append(column)
+        elif column not in ("step", "epoch"):
+            kinds["measured"].append(column)
+    shown = {name: columns for name, columns in kinds.items() if columns}
+    if not shown:
+        raise ValueError(
+            "save_curves: expected rows with columns beside step and epoch, got "
+            + (f"the columns {', '.join(rows[0])}" if rows else "no rows")
+        )
+
     steps = [row["step"] for row in rows]
-    figure = _figure(11, 3.4, title)
-    losses, answers, norms = figure.subplots(1, 3)
-
-    if logistic:
-        losses.axhline(2 * math.log(2), color=GREY, lw=0.8)
-        answers.axhline(0.5, color=GREY, lw=0.8)
-    losses.plot(steps, [row["d_loss"] for row in rows], color=BLUE, lw=1, label="discriminator")
-    losses.plot(steps, [row["g_loss"] for row in rows], color=ORANGE, lw=1, label="generator")
-    losses.set(title="losses", xlabel="step", ylabel="nats" if logistic else "loss")
-
-    answers.plot(steps, [row["d_real"] for row in rows], color=BLUE, lw=1, label="on data")
-    answers.plot(steps, [row["d_fake"] for row in rows], color=ORANGE, lw=1, label="on samples")
-    if logistic:
-        answers.set(title="mean answer σ(D) of the discriminator", ylim=(0, 1))
-    else:
-        answers.set(title="mean score D of the discriminator")
-    answers.set(xlabel="step", ylabel="probability “real”" if logistic else "score")
-
-    norms.plot(steps, [row["d_grad_norm"] for row in rows], color=BLUE, lw=1, label="discriminator")
-    norms.plot(steps, [row["g_grad_norm"] for row in rows], color=ORANGE, lw=1, label="generator")
-    norms.set(title="gradient norms", xlabel="step", ylabel="‖gradient‖₂", yscale="log")
-    norms.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    norms.yaxis.set_major_formatter("{x:g}")
-    norms.yaxis.set_minor_locator(NullLocator())
-
-    for axes in (losses, answers, norms):
+    figure = _figure(11 / 3 * len(shown), 3.4, title)
+    drawn = figure.subplots(1, len(shown), sharex=True, squeeze=False)[0]
+    for axes, (name, columns) in zip(drawn, shown.items(), strict=True):
+        for value in {references[column] for column in columns if column in references}:
+            axes.axhline(value, color=GREY, lw=0.8)
+        for i, column in enumerate(columns):
+            axes.plot(
+                steps, [row[column] for row in rows],
+                color=COLOURS[i % len(COLOURS)],
+                linestyle=("-", "--", ":")[i // len(COLOURS) % 3],
+                marker="." if len(rows) == 1 else "",  # one point makes no line
+                lw=1, label=WORDS.get(column, column),
+            )  # fmt: skip
+        axes.set(title=name, xlabel="step")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.legend(frameon=False, fontsize=8)
+        if name == "gradient norms":
+            axes.set(ylabel="‖gradient‖₂", yscale="log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_locator(NullLocator())
+        axes.legend(fontsize=8, framealpha=0.7, edgecolor="none")
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     _save_figure(figure, path)
@@ -246,10 +270,11 @@ def save_neighbours(
     """Write samples above their nearest training images: the first ones, and the closest ones.
 
     Args:
-        samples: uint8 (n, 28, 28).
-        neighbours: uint8 (k, 28, 28), those of the first k <= n samples.
+        samples: uint8 (n, C, H, W) or (n, H, W).
+        neighbours: k of the same size, those of the first k <= n samples.
         distances: (k,), pixels in [0, 1].
     """
+    samples, neighbours = as_images(samples, "samples"), as_images(neighbours, "neighbours")
     k = len(neighbours)
     figure = _figure(10, 3.6, f"{k:,} samples, each above its nearest training image")
     panels = figure.subplots(2, 1)
@@ -311,7 +336,7 @@ def chapter_style() -> None:
             "grid.alpha": 0.25,
             "axes.spines.top": False,
             "axes.spines.right": False,
-            "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, PINK, SKY, GREY]),
+            "axes.prop_cycle": cycler(color=[*COLOURS, GREY]),
             "lines.linewidth": 2,
             "image.cmap": "gray",
             "figure.facecolor": "white",

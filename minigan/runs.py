@@ -352,7 +352,7 @@ def _drawing(model: GAN, run: Run | None) -> Callable[[int], None] | None:
         if notebook:
             from IPython.display import display
 
-            shown = plotting.enlarged(plotting.grid(pictures))
+            shown = plotting.on_screen(pictures)
             if handle is None:
                 handle = display(shown, display_id=True)
             else:

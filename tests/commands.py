@@ -62,7 +62,7 @@ def write_digits(folder: Path) -> Path:
     """200 training and 50 test digits as a folder of four files."""
     for split, n, prefix in (("train", 200, "train"), ("test", 50, "t10k")):
         images, labels = data.load("mnist-mini", split)
-        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(idx(images[:n]))
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(idx(images[:n, 0]))
         (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(idx(labels[:n]))
     return folder
 

@@ -214,7 +214,7 @@ SIGNATURES = {
     "checkpoint.Run.open": "(path)",
     "plotting.grid": "(images, columns=None, gap=2)",
     "plotting.save_grid": "(images, path, columns=None)",
-    "plotting.save_curves": "(rows, path, title)",
+    "plotting.save_curves": "(rows, path, title, references={})",
     # metrics
     "metrics.frechet_distance": "(mu1, cov1, mu2, cov2)",
     "metrics.moments": "(features)",

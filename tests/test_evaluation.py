@@ -81,7 +81,8 @@ def test_measuring_draws_nothing_and_trains_nothing() -> None:
         (np.zeros((2, 28, 28)), TypeError, "float64"),
         ([[0]], TypeError, "list"),
         (np.zeros((28, 28), "uint8"), ValueError, r"\(28, 28\)"),
-        (np.zeros((2, 1, 28, 28), "uint8"), ValueError, r"\(2, 1, 28, 28\)"),
+        (np.zeros((2, 3, 28, 28), "uint8"), ValueError, r"28×28 grey .* got \(2, 3, 28, 28\)"),
+        (np.zeros((2, 32, 32), "uint8"), ValueError, r"reads 28×28 grey .* got \(2, 32, 32\)"),
         (np.zeros((0, 28, 28), "uint8"), ValueError, r"\(0, 28, 28\)"),
     ],
 )
@@ -105,15 +106,15 @@ def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def test_each_digit_is_moved_by_its_own_one_pixel_at_most() -> None:
-    images = np.zeros((200, 28, 28), "uint8")
-    images[:, 10, 20] = 1 + np.arange(200)
+    images = np.zeros((200, 1, 28, 28), "uint8")
+    images[:, 0, 10, 20] = 1 + np.arange(200)
     moved = train_classifier.shifted(images, backend.generator(0))
     assert moved.shape == images.shape and moved.dtype == np.uint8
-    of, down, right = moved.nonzero()
+    of, _, down, right = moved.nonzero()
     assert of.tolist() == list(range(200))
     places = set(zip((down - 10).tolist(), (right - 20).tolist(), strict=True))
     assert places == {(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)}
-    assert moved.max(axis=(1, 2)).tolist() == images.max(axis=(1, 2)).tolist()
+    assert moved.max(axis=(1, 2, 3)).tolist() == images.max(axis=(1, 2, 3)).tolist()
 
 
 def test_scaling_the_features_leaves_the_answers() -> None:
@@ -262,17 +263,42 @@ def test_corruptions_are_what_they_say(real: tuple[Reference, Array, Array]) -> 
     spread = corruptions.blur(point, 1 / 16)[0, 13:16, 13:16]  # one time: ¼, ½, ¼ both ways
     assert spread.tolist() == [[16, 32, 16], [32, 64, 32], [16, 32, 16]]
     shares = {
-        "unbalance": lambda x: (x[:, None] == images[labels == 1]).all((2, 3)).any(axis=1),
-        "repeat_one": lambda x: (x == images[0]).all((1, 2)),
-        "memorise": lambda x: (x[:, None] == reference.train[:300]).all((2, 3)).any(axis=1),
+        "unbalance": lambda x: (x[:, None] == images[labels == 1]).all((2, 3, 4)).any(axis=1),
+        "repeat_one": lambda x: (x == images[0]).all((1, 2, 3)),
+        "memorise": lambda x: (x[:, None] == reference.train[:300]).all((2, 3, 4)).any(axis=1),
     }
     for name, hit in shares.items():
         added = hit(spoilt(name, 0.4, real)).mean() - hit(images).mean() * 0.6
         assert added == pytest.approx(0.4, abs=0.03), name
     gone = np.flatnonzero(labels < 4)
     kept = spoilt("drop_classes", 0.4, real)
-    among = (kept[gone, None] == images[labels >= 4]).all((2, 3)).any(axis=1)
+    among = (kept[gone, None] == images[labels >= 4]).all((2, 3, 4)).any(axis=1)
     assert among.all() and (kept[labels >= 4] == images[labels >= 4]).all()
+
+
+@on_the_host
+@pytest.mark.parametrize("name", LADDER)
+def test_corruptions_of_other_pictures(name: str, real: tuple[Reference, Array, Array]) -> None:
+    """Without the axis of channels the same pixels; in colour each channel by itself."""
+    reference, images, labels = real
+    extra = {"drop_classes": [labels], "unbalance": [labels], "memorise": [reference.train]}
+    spoil, more = getattr(corruptions, name), extra.get(name, [])
+    expected = spoil(images, *more, 0.3)
+    assert (spoil(images[:, 0], *more, 0.3) == expected[:, 0]).all()
+    if name in ("blur", "repeat_one"):
+        colour = np.concatenate([images, images // 2, 255 - images], axis=1)
+        got = spoil(colour, 0.3)
+        assert got.shape == (500, 3, 28, 28) and (got[:, :1] == expected).all()
+        assert (got[:, 2:] == spoil(255 - images, 0.3)).all()
+    with pytest.raises(TypeError, match="images must be a NumPy array of uint8"):
+        spoil(images / 255, *more, 0.3)
+
+
+@on_the_host
+def test_only_pictures_of_one_kind_can_be_copied(real: tuple[Reference, Array, Array]) -> None:
+    reference, images, _ = real
+    with pytest.raises(ValueError, match=r"images and train .* \(500, 1, 14, 56\) and \(9000, 1"):
+        corruptions.memorise(images.reshape(-1, 1, 14, 56), reference.train, 0.5)
 
 
 # --- The table ------------------------------------------------------------------------------------
@@ -358,13 +384,26 @@ def test_the_floor_is_that_of_training_images(real: tuple[Reference, Array, Arra
 
 
 @on_the_host
+def test_digits_without_an_axis_of_channels(real: tuple[Reference, Array, Array]) -> None:
+    reference, images, labels = real
+    assert measure(images[:, 0], reference)[0] == measure(images, reference)[0]
+    again = Reference.of(reference.train[:, 0], images[:, 0], labels, 500)
+    assert again.train.shape == reference.train.shape and again.test.shape == images.shape
+    assert (metrics.features(images[:9, 0]) == metrics.features(images[:9])).all()
+
+
+@on_the_host
 def test_what_cannot_be_compared_is_refused(real: tuple[Reference, Array, Array]) -> None:
     reference, images, _ = real
-    with pytest.raises(ValueError, match=r"\(500, 28, 28\), got \(499, 28, 28\)"):
+    with pytest.raises(ValueError, match=r"\(500, 1, 28, 28\), got \(499, 1, 28, 28\)"):
         measure(images[:-1], reference)
     test, labels = data.load("mnist-mini", "test")
     with pytest.raises(ValueError, match="reads 1[01]% of the test images rightly"):
         Reference.of(reference.train, test, labels[::-1].copy(), 500)
+    with pytest.raises(ValueError, match="the test images have no labels: without them it cannot"):
+        Reference.of(reference.train, test, None, 500)
+    with pytest.raises(ValueError, match=r"28×28 grey digits, .* got \(500, 1, 32, 28\)"):
+        Reference.of(reference.train, np.pad(test, ((0, 0), (0, 0), (2, 2), (0, 0))), labels, 500)
     with pytest.raises(ValueError, match="at least 10 images of each kind to compare, got 9"):
         Reference.of(reference.train, test[:9], labels[:9], 500)
 

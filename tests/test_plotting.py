@@ -71,6 +71,44 @@ def test_a_grid_changes_nothing_it_was_given() -> None:
     assert (images == before).all()
 
 
+def coloured(n: int, h: int = 3, w: int = 4) -> np.ndarray:
+    """n pictures in colour, (n, 3, h, w), each channel different from the others."""
+    grey = pictures(n, h, w)
+    return np.stack([grey, grey + 100, 255 - grey], axis=1)
+
+
+def test_a_grid_takes_grey_and_colour() -> None:
+    images = pictures(5)
+    assert (plotting.grid(images[:, None], 2) == plotting.grid(images, 2)).all()
+    canvas = plotting.grid(coloured(5), 2)
+    assert canvas.shape == (17, 14, 3) and canvas.dtype == np.uint8
+    for channel in range(3):
+        one = plotting.grid(coloured(5)[:, channel], 2)
+        assert (canvas[..., channel] == one).all()
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "part"),
+    [
+        (np.zeros((2, 3, 4)), TypeError, "images must be a NumPy array of uint8, .* got float64"),
+        (pictures(4)[0], ValueError, r"got \(3, 4\); give one picture as images\[None\]"),
+        (pictures(2)[:0], ValueError, r"N >= 1 .* got \(0, 3, 4\)"),
+        (np.zeros((2, 2, 4, 4), "uint8"), ValueError, r"C = 1 or 3, got \(2, 2, 4, 4\)$"),
+        (np.zeros((2, 8, 8, 3), "uint8"), ValueError, r"images.transpose\(0, 3, 1, 2\)"),
+    ],
+)
+def test_what_is_no_picture_is_refused(
+    images: Any, error: type[Exception], part: str, tmp_path: Path
+) -> None:
+    for call in (
+        lambda: plotting.grid(images),
+        lambda: plotting.save_grid(images, tmp_path / "grid.png"),
+    ):
+        with pytest.raises(error, match=part):
+            call()
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- save_grid ------------------------------------------------------------------------------------
 
 
@@ -82,6 +120,19 @@ def test_a_saved_grid_is_the_grid_three_times_enlarged(tmp_path: Path) -> None:
     assert saved.dtype == np.uint8 and saved.shape == (3 * canvas.shape[0], 3 * canvas.shape[1])
     for dy, dx in itertools.product(range(3), range(3)):
         assert (saved[dy::3, dx::3] == canvas).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "scale"),
+    [((3, 3, 32, 32), 3), ((2, 1, 63, 20), 3), ((2, 64, 20), 1), ((4, 3, 20, 96), 1)],
+)
+def test_a_saved_grid_of_any_size_and_in_colour(
+    shape: tuple[int, ...], scale: int, tmp_path: Path
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    plotting.save_grid(images, tmp_path / "grid.png")
+    saved, canvas = read(tmp_path / "grid.png"), plotting.grid(images)
+    assert (saved == canvas.repeat(scale, axis=0).repeat(scale, axis=1)).all()
 
 
 def test_a_saved_grid_has_no_clock_in_it(tmp_path: Path) -> None:
@@ -158,6 +209,32 @@ def test_a_long_animation_is_not_slow(tmp_path: Path) -> None:
         assert gif.n_frames == 40 and gif.info["duration"] == 120
 
 
+@pytest.mark.parametrize(("size", "shown"), [(20, 48), (64, 68)])
+def test_an_animation_in_colour(size: int, shown: int, tmp_path: Path) -> None:
+    """Small pictures are doubled in it, pictures that were not enlarged stay as they are."""
+    colours = [(255, 0, 0), (0, 128, 255), (7, 8, 9), (0, 0, 0)]
+    paths = [tmp_path / f"{i}.png" for i in range(len(colours))]
+    for path, colour in zip(paths, colours, strict=True):
+        image = np.tile(np.array(colour, "uint8")[None, :, None, None], (1, 1, size, size))
+        plotting.save_grid(image, path)
+    assert plotting.save_animation(paths, tmp_path / "film.gif") == []
+    with Image.open(tmp_path / "film.gif") as gif:
+        assert gif.size == (shown, shown) and gif.n_frames == len(colours)
+        for i, colour in enumerate(colours):
+            gif.seek(i)
+            frame = gif.convert("RGB")
+            assert frame.getpixel((shown // 2, shown // 2)) == colour
+            assert frame.getpixel((0, 0)) == (GAP_GREY,) * 3
+
+
+def test_a_picture_of_64_pixels_keeps_every_pixel_in_the_animation(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (1, 64, 64), dtype=np.uint8)
+    plotting.save_grid(image, tmp_path / "a.png")
+    plotting.save_animation([tmp_path / "a.png"], tmp_path / "film.gif")
+    with Image.open(tmp_path / "film.gif") as gif:
+        assert (np.asarray(gif.convert("L")) == plotting.grid(image)).all()
+
+
 def test_an_animation_of_nothing_writes_nothing(tmp_path: Path) -> None:
     plotting.save_animation([], tmp_path / "training.gif")
     assert list(tmp_path.iterdir()) == []
@@ -188,30 +265,95 @@ def test_curves(n: int, tmp_path: Path) -> None:
             assert [bool(panel.any()) for panel in np.split(hit, 3)] == [True] * 3
 
 
-@pytest.mark.parametrize("logistic", [True, False])
-def test_curves_call_answers_what_they_are(
-    logistic: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+PERFECT = {"d_loss": 2 * math.log(2), "d_real": 0.5, "d_fake": 0.5, "of another model": 9.0}
+
+
+def drawn_curves(
+    rows: list[dict[str, float]], monkeypatch: pytest.MonkeyPatch, **options: Any
+) -> dict[str, Any]:
+    """The panels by their titles."""
+    figures: list[Any] = []
+    monkeypatch.setattr(plotting, "_save_figure", lambda figure, path: figures.append(figure))
+    plotting.save_curves(rows, Path("curves.png"), "", **options)
+    return {axes.get_title(): axes for axes in figures[0].axes}
+
+
+def legend(axes: Any) -> list[str]:
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_curves_have_a_panel_for_each_kind_of_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = history(5)
+    panels = drawn_curves(rows, monkeypatch)
+    assert list(panels) == ["losses", "measured", "gradient norms"]
+    assert legend(panels["losses"]) == ["discriminator", "generator"]
+    assert legend(panels["measured"]) == ["D on data", "D on samples"]
+    assert legend(panels["gradient norms"]) == ["discriminator", "generator"]
+    scales = {name: axes.get_yscale() for name, axes in panels.items()}
+    assert scales == {"losses": "linear", "measured": "linear", "gradient norms": "log"}
+    for axes, columns in zip(
+        panels.values(),
+        (("d_loss", "g_loss"), ("d_real", "d_fake"), ("d_grad_norm", "g_grad_norm")),
+        strict=True,
+    ):
+        for line, column in zip(axes.lines, columns, strict=True):
+            assert line.get_xdata().tolist() == [row["step"] for row in rows]
+            assert line.get_ydata().tolist() == [row[column] for row in rows]
+
+
+def test_curves_of_any_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns that nobody foresaw have their own names, and a panel without columns is left out."""
+    columns = ("encoder_loss", "d7_loss", "e_grad_norm")
+    rows = [{"step": i, "epoch": i / 2} | dict.fromkeys(columns, 1.0 + i) for i in range(4)]
+    panels = drawn_curves(rows, monkeypatch)
+    assert list(panels) == ["losses", "gradient norms"]
+    assert legend(panels["losses"]) == ["encoder_loss", "d7_loss"]
+    assert legend(panels["gradient norms"]) == ["e_grad_norm"]
+    many = {f"d{i}_loss": float(i) for i in range(12)}
+    (axes,) = drawn_curves(
+        [{"step": i, "epoch": 0.0} | many for i in range(3)], monkeypatch
+    ).values()
+    looks = {(line.get_color(), line.get_linestyle()) for line in axes.lines}
+    assert len(looks) == len(many)
+
+
+@pytest.mark.parametrize("references", [{}, PERFECT])
+def test_curves_show_what_a_perfect_generator_would_hold(
+    references: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Scores are no probabilities, their losses no nats, and ½ and 2 log 2 mean nothing there."""
-    drawn: list[Any] = []
-    monkeypatch.setattr(plotting, "_save_figure", lambda figure, path: drawn.append(figure))
-    rows = [row | {"d_real": 3.0, "d_fake": -2.0} for row in history(3)]
-    save = plotting.save_curves if logistic else plotting.save_score_curves
-    save(rows, tmp_path / "curves.png", "")
-    losses, answers, _ = drawn[0].axes
-    words = " ".join([losses.get_ylabel(), answers.get_title(), answers.get_ylabel()])
-    for word in ("nats", "σ", "probability"):
-        assert (word in words) == logistic
-    assert ("score" in words) != logistic
-    flat = [
-        line.get_ydata()[0]
-        for axes in (losses, answers)
-        for line in axes.lines
-        if line.get_label().startswith("_")
-    ]
-    assert flat == ([2 * math.log(2), 0.5] if logistic else [])
-    low, high = answers.get_ylim()
-    assert (low, high) == (0, 1) if logistic else low < -2 and high > 3
+    panels = drawn_curves(history(3), monkeypatch, references=references)
+    flat = {
+        name: [line.get_ydata()[0] for line in axes.lines if line.get_color() == plotting.GREY]
+        for name, axes in panels.items()
+    }
+    expected = {"losses": [2 * math.log(2)], "measured": [0.5], "gradient norms": []}
+    assert flat == (expected if references else {name: [] for name in expected})
+    low, high = panels["measured"].get_ylim()
+    assert low < 0.5 < high
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("n", [1, 3])
+def test_curves_of_what_is_not_finite(value: float, n: int, tmp_path: Path) -> None:
+    rows = [{name: v if name == "step" else value for name, v in row.items()} for row in history(n)]
+    plotting.save_curves(rows, tmp_path / "curves.png", "", references=PERFECT)
+    assert read(tmp_path / "curves.png").shape[:2] == (408, 1320)
+
+
+def test_curves_of_one_row_show_a_point(tmp_path: Path) -> None:
+    plotting.save_curves(history(1), tmp_path / "curves.png", "")
+    pixels = read(tmp_path / "curves.png")[..., :3].astype(int)
+    plotting.save_curves([history(1)[0] | {"g_grad_norm": math.nan}], tmp_path / "curves.png", "")
+    without = read(tmp_path / "curves.png")[..., :3].astype(int)
+    orange = [(np.abs(p - (0xD5, 0x5E, 0x00)).sum(axis=2) < 30).sum() for p in (pixels, without)]
+    assert orange[0] > orange[1]
+
+
+def test_curves_of_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="beside step and epoch, got no rows"):
+        plotting.save_curves([], tmp_path / "curves.png", "")
+    with pytest.raises(ValueError, match="got the columns step, epoch"):
+        plotting.save_curves([{"step": 1, "epoch": 1.0}], tmp_path / "curves.png", "")
 
 
 def test_curves_are_the_same_bytes_again_and_others_for_others(tmp_path: Path) -> None:
@@ -302,7 +444,7 @@ def test_neighbours_stand_below_the_first_samples_and_the_closest(
     grid, drawn = plotting.grid, []
 
     def watched(images: np.ndarray, columns: int) -> np.ndarray:
-        drawn.append((images[:, 0, 0].tolist(), columns))
+        drawn.append((images[:, 0, 0, 0].tolist(), columns))
         return grid(images, columns)
 
     monkeypatch.setattr(plotting, "grid", watched)
@@ -312,6 +454,17 @@ def test_neighbours_stand_below_the_first_samples_and_the_closest(
     plotting.save_neighbours(levels, 10 + levels[:4], distances, path, most=3)
     assert drawn == [([0, 1, 2, 10, 11, 12], 3), ([1, 3, 2, 11, 13, 12], 3)]
     assert read(path).shape[:2] == (432, 1200)
+
+
+def test_neighbours_in_colour(tmp_path: Path) -> None:
+    samples = np.zeros((5, 3, 32, 32), "uint8")
+    samples[:, 0] = 250
+    path = tmp_path / "nearest.png"
+    plotting.save_neighbours(samples, samples[:4], np.arange(4.0), path)
+    reds = (read(path)[..., :3] == (250, 0, 0)).all(axis=2).sum()
+    assert reds > 100 * 100
+    with pytest.raises(TypeError, match="neighbours must be a NumPy array of uint8, .* got float"):
+        plotting.save_neighbours(samples, samples[:4] / 255, np.arange(4.0), path)
 
 
 # --- The chapters' figures ------------------------------------------------------------------------

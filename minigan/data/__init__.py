@@ -1,8 +1,8 @@
-"""Data to learn from: MNIST and Fashion-MNIST (`mnist`), and mixtures of Gaussians (`toy`)."""
+"""Layer 5: data to learn from: MNIST and its kin, folders of PNGs, and mixtures of Gaussians."""
 
-from .mnist import (
-    DamagedDataError,
-    FileInfo,
+from minigan.data.images import DamagedDataError, FileInfo, as_images
+from minigan.data.mnist import (
+    NAMES,
     Source,
     fetch,
     fingerprint,
@@ -12,13 +12,15 @@ from .mnist import (
     load_mnist,
     verify,
 )
-from .toy import GaussianMixture, grid25, ring8
+from minigan.data.toy import GaussianMixture, grid25, ring8
 
 __all__ = [
+    "NAMES",
     "DamagedDataError",
     "FileInfo",
     "GaussianMixture",
     "Source",
+    "as_images",
     "fetch",
     "fingerprint",
     "grid25",
@@ -29,12 +31,3 @@ __all__ = [
     "ring8",
     "verify",
 ]
-
-# SHIM
-from .mnist import SHA256
-
-NAMES = ("mnist", "mnist-mini", "fashion-mnist")
-
-
-def as_images(x):
-    return x[:, None] if x.ndim == 3 else x

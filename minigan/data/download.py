@@ -1,4 +1,6 @@
-"""Download one file, giving a silent mirror up after seconds and keeping nothing unchecked."""
+"""Layer 5: download one file, give a silent mirror up after seconds, keep nothing unchecked."""
+
+from __future__ import annotations
 
 import io
 import os

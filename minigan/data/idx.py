@@ -1,4 +1,4 @@
-"""The IDX format of MNIST, read strictly.
+"""Layer 5: the IDX format of MNIST, read strictly.
 
 After LeCun, Cortes and Burges (http://yann.lecun.com/exdb/mnist), a file is a header of big-endian
 32-bit numbers, followed by one unsigned byte per entry, in C order:
@@ -8,11 +8,13 @@ After LeCun, Cortes and Burges (http://yann.lecun.com/exdb/mnist), a file is a h
 Every error is a ValueError of the form "found ..., expected ...".
 """
 
+from __future__ import annotations
+
 import math
 import struct
 import zlib
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
 
@@ -33,7 +35,7 @@ def gunzip(compressed: bytes) -> bytes:
     return content
 
 
-def decode(raw: bytes, item: tuple[int, ...]) -> NDArray[np.uint8]:
+def decode(raw: bytes, item: tuple[int, ...]) -> NDArray[numpy.uint8]:
     """The array in an IDX file, uint8 (N, *item), N > 0; `item` is (28, 28), for labels ()."""
     ndim = 1 + len(item)
     header = 4 + 4 * ndim
@@ -49,4 +51,4 @@ def decode(raw: bytes, item: tuple[int, ...]) -> NDArray[np.uint8]:
     if len(raw) != size:
         what = "truncated" if len(raw) < size else "trailing bytes"
         raise ValueError(f"found {len(raw)} bytes, expected {size} for {tuple(shape)} ({what})")
-    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape).copy()
+    return numpy.frombuffer(raw, numpy.uint8, offset=header).reshape(shape).copy()

@@ -1,29 +1,31 @@
-"""MNIST and Fashion-MNIST: where their files are looked for and how they are checked.
+"""Layer 5: MNIST and Fashion-MNIST: where their files are looked for, how they are checked.
 
 A data set is four IDX files: images (N, 28, 28) and labels (N,), for training and for testing.
 They may be gzipped, so what identifies one is the SHA-256 of its decompressed bytes. All four
-come from one place, and a damaged file is an error, never a reason to look further.
+come from one place, and a damaged file is an error, never a reason to look further. A folder of
+the user's own may hold PNGs in their place, which `png` reads.
 """
+
+from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from .download import download, pooch
-from .idx import decode, gunzip
-
-Bytes = NDArray[np.uint8]
+from minigan.data import png
+from minigan.data.download import download, pooch
+from minigan.data.idx import decode, gunzip
+from minigan.data.images import Bytes, DamagedDataError, FileInfo, as_images
+from minigan.data.images import say as _say
 
 SPLITS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -50,6 +52,8 @@ SHA256 = {
         FILES[3]: "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     },
 }
+#: The data sets that have a name.
+NAMES = tuple(SHA256)
 MIRRORS = {
     "mnist": (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -58,6 +62,7 @@ MIRRORS = {
     "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
 }
 EMBEDDED = "10,000 training and 2,000 test digits"
+PNGS = "folder of PNGs"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
 
 _embedded_instead = False  # once MNIST could not be downloaded, this process does not try again
@@ -65,53 +70,39 @@ _embedded_instead = False  # once MNIST could not be downloaded, this process do
 
 @dataclass(frozen=True)
 class Source:
-    """A folder with four files, and what is known about them."""
+    """A folder with four files or with PNGs, and what is known about them."""
 
-    kind: str  # "MINIGAN_DATA", "cache", "Debian package", "embedded" or "folder"
+    kind: str  # "MINIGAN_DATA", "cache", "Debian package", "embedded", "folder" or "folder of PNGs"
     folder: Traversable
     sha256: Mapping[str, str]  # empty for a user's own folder
     remedy: str  # what to do about a damaged file
 
 
-@dataclass(frozen=True)
-class FileInfo:
-    """One file as it was found; size and SHA-256 are those of the decompressed bytes."""
-
-    file: str
-    kind: str
-    path: str
-    bytes: int | None
-    sha256: str | None
-    problem: str
-
-    @property
-    def ok(self) -> bool:
-        return not self.problem
-
-
-class DamagedDataError(ValueError):
-    """A data file is not what it should be; the message names the file and the fault."""
-
-
 def load_mnist(split: str = "train") -> tuple[Bytes, Bytes]:
-    """MNIST's images, uint8 (N, 28, 28), and labels, uint8 (N,); N is 60,000, for "test" 10,000.
+    """MNIST's images, uint8 (N, 1, 28, 28), and labels, uint8 (N,): 60,000, for "test" 10,000.
 
     The folder MINIGAN_DATA names comes first, then the cache, then a download. Where there is none
     of these, an embedded subset of 10,000 and 2,000 digits is used, with a line on stderr.
     """
-    return load("mnist", split)
+    _check_split(split)
+    return _read_split(_locate("mnist") or _download_or_embedded("mnist"), split)
 
 
-def load(name: str | os.PathLike[str], split: str = "train") -> tuple[Bytes, Bytes]:
-    """Images, uint8 (N, 28, 28), and labels, uint8 (N,), of "mnist", "mnist-mini" (the embedded
-    subset), "fashion-mnist", or of a folder with four IDX files.
+def load(name: str | os.PathLike[str], split: str = "train") -> tuple[Bytes, Bytes | None]:
+    """Images, uint8 (N, C, H, W), and labels, uint8 (N,), of a data set by its name or its folder.
+
+    Names are "mnist", "mnist-mini" (the embedded subset) and "fashion-mnist". A folder holds four
+    IDX files, or PNGs of one size, in a folder for each class or without classes, whose labels are
+    None: see :mod:`minigan.data.png`.
 
     Raises ValueError for an unknown name or split and for damaged or altered files, and
     FileNotFoundError for missing ones.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-    return _read_split(_locate(name) or _download_or_embedded(str(name)), split)
+    _check_split(split)
+    source = _locate(name) or _download_or_embedded(str(name))
+    if source.kind == PNGS:
+        return png.load(source.folder, split)
+    return _read_split(source, split)
 
 
 def hold_out(images: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -124,9 +115,17 @@ def hold_out(images: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     return images[:start], images[start:]
 
 
-def fingerprint(images: NDArray[np.generic], labels: NDArray[np.generic]) -> str:
-    """SHA-256 of the images' bytes followed by the labels', for the record of a run."""
-    return hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+def fingerprint(images: NDArray[Any], labels: NDArray[Any] | None) -> str:
+    """SHA-256 of the images' bytes followed by the labels', for the record of a run.
+
+    Before them stands the images' shape, if they are no labelled 28×28 grey ones: the same bytes
+    are many pictures.
+    """
+    images = as_images(images)
+    known = images.shape[1:] == (1, 28, 28) and labels is not None
+    head = b"" if known else f"{images.shape}".encode()
+    tail = b"" if labels is None else labels.tobytes()
+    return hashlib.sha256(head + images.tobytes() + tail).hexdigest()
 
 
 def info(name: str | os.PathLike[str] = "mnist") -> list[FileInfo]:
@@ -139,16 +138,21 @@ def info(name: str | os.PathLike[str] = "mnist") -> list[FileInfo]:
     if source is None:
         _say(_absent(str(name)))
         source = _embedded() if name == "mnist" else None
+    if source and source.kind == PNGS:
+        return png.describe(source.folder)
     return [_describe(source, file) for file in FILES] if source else []
 
 
 def verify(name: str | os.PathLike[str] = "mnist") -> Source:
-    """Read and check all four files, without a download; raises as `load` does."""
+    """Read and check all files, without a download; raises as `load` does."""
     source = _locate(name)
     if source is None:
         raise FileNotFoundError(_absent(str(name)))
-    for split in SPLITS:
-        _read_split(source, split)
+    if source.kind == PNGS:
+        png.verify(source.folder)
+    else:
+        for split in SPLITS:
+            _read_split(source, split)
     return source
 
 
@@ -173,6 +177,11 @@ def fetch(name: str = "mnist") -> Path:
         except (OSError, ValueError) as error:
             reasons.append(f"{mirror}: {shorten(str(error), 200)}")
     raise ConnectionError(f"could not download {name} to {folder}: {'; '.join(reasons)}")
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
 
 
 # Where the files are
@@ -203,16 +212,18 @@ def _locate(name: str | os.PathLike[str]) -> Source | None:
 def _own_folder(name: str | os.PathLike[str]) -> Source:
     folder = Path(name)
     if not (os.fspath(name) and folder.is_dir()):  # "" would be the current folder
-        names = ", ".join(SHA256)
+        names = ", ".join(NAMES)
         raise ValueError(
             f"no data set {os.fspath(name)!r}: choose from {names}, or name a folder that holds "
-            "the four IDX files of one"
+            "the four IDX files or the PNGs of one"
         )
     remedy = "It must hold the four IDX files of a data set, raw or as .gz."
     if not _holds_all(folder, remedy):
+        if png.holds_pngs(folder):
+            return Source(PNGS, folder, {}, "")
         raise FileNotFoundError(
-            f"{folder} holds none of {', '.join(FILES)}. {remedy} "
-            "Folders in it are not looked into: torchvision's files are in MNIST/raw."
+            f"{folder} holds no PNGs and none of {', '.join(FILES)}. {remedy} "
+            "They are not looked for in its folders: torchvision's are in MNIST/raw."
         )
     return Source("folder", folder, {}, "Replace it with an intact copy.")
 
@@ -305,11 +316,6 @@ def _named(folder: Traversable, file: str) -> list[Traversable]:
     return sorted(found, key=lambda p: (p.is_dir(), p.name))
 
 
-@cache  # each message once per process
-def _say(message: str) -> None:
-    print(f"minigan: {message}", file=sys.stderr)
-
-
 # What is in them
 
 
@@ -353,7 +359,7 @@ def _read_split(source: Source, split: str) -> tuple[Bytes, Bytes]:
             f"{source.folder}: found {len(images)} images in {SPLITS[split][0]} but {len(labels)} "
             f"labels in {SPLITS[split][1]}, expected as many. {source.remedy}"
         )
-    return images, labels
+    return images[:, None], labels
 
 
 def _describe(source: Source, file: str) -> FileInfo:

@@ -1,4 +1,4 @@
-"""Two-dimensional mixtures of Gaussians: every mode a generator finds or misses can be counted.
+"""Layer 5: mixtures of Gaussians in the plane: modes found and modes missed can be counted.
 
 Both standard layouts are those of Lin, Khetan, Fanti and Oh, "PacGAN: The power of two samples in
 generative adversarial networks" (2018, arXiv:1712.04086):
@@ -7,9 +7,11 @@ generative adversarial networks" (2018, arXiv:1712.04086):
     grid of 25:  mu in {-4, -2, 0, 2, 4}^2,                   variance 0.0025  (sigma = 0.05)
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
 from minigan.arguments import integer, number
@@ -19,28 +21,30 @@ from minigan.arguments import integer, number
 class GaussianMixture:
     """p(x) = 1/K sum_k N(x; mu_k, sigma^2 I), the mu_k being the rows of `centers` (K, 2)."""
 
-    centers: NDArray[np.float64]
+    centers: NDArray[numpy.float64]
     sigma: float
 
     def __post_init__(self) -> None:
-        centers = np.array(self.centers, dtype=np.float64)
+        centers = numpy.array(self.centers, dtype=numpy.float64)
         if centers.ndim != 2 or centers.shape[0] == 0 or centers.shape[1] != 2:
             raise ValueError(f"centers must have shape (K, 2) with K > 0, got {centers.shape}")
-        if not np.isfinite(centers).all():
+        if not numpy.isfinite(centers).all():
             raise ValueError(f"centers must be finite, got {centers.tolist()}")
         number("GaussianMixture", "sigma", self.sigma, "(0, inf)")
         centers.flags.writeable = False
         object.__setattr__(self, "centers", centers)
 
-    def sample(self, n: int, seed: int | np.random.Generator | None = None) -> NDArray[np.float32]:
+    def sample(
+        self, n: int, seed: int | numpy.random.Generator | None = None
+    ) -> NDArray[numpy.float32]:
         """n independent points, float32 (n, 2). The same int gives the same points; a Generator is
         drawn from and moves on."""
         if integer("sample", "n", n) < 1:
             raise ValueError(f"sample: n must be at least 1, got {n}")
-        rng = np.random.default_rng(seed)
+        rng = numpy.random.default_rng(seed)
         component = rng.integers(len(self.centers), size=n)
         points = self.centers[component] + self.sigma * rng.standard_normal((n, 2))
-        return points.astype(np.float32)
+        return points.astype(numpy.float32)
 
 
 def ring8(radius: float = 1.0, sigma: float = 0.01) -> GaussianMixture:
@@ -50,12 +54,14 @@ def ring8(radius: float = 1.0, sigma: float = 0.01) -> GaussianMixture:
     (3, 2)
     """
     radius = number("ring8", "radius", radius, "(0, inf)")
-    angle = 2 * np.pi * np.arange(8) / 8
-    return GaussianMixture(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), sigma)
+    angle = 2 * numpy.pi * numpy.arange(8) / 8
+    return GaussianMixture(
+        radius * numpy.stack([numpy.cos(angle), numpy.sin(angle)], axis=1), sigma
+    )
 
 
 def grid25() -> GaussianMixture:
     """Twenty-five Gaussians of sigma 0.05 on a square grid, row by row from (-4, -4) to (4, 4)."""
-    axis = np.arange(-4.0, 5.0, 2.0)
-    y, x = np.meshgrid(axis, axis, indexing="ij")
-    return GaussianMixture(np.stack([x.ravel(), y.ravel()], axis=1), sigma=0.05)
+    axis = numpy.arange(-4.0, 5.0, 2.0)
+    y, x = numpy.meshgrid(axis, axis, indexing="ij")
+    return GaussianMixture(numpy.stack([x.ravel(), y.ravel()], axis=1), sigma=0.05)

@@ -17,12 +17,12 @@ it is given. Each docstring ends with what its measure cannot see, because each 
 something.
 """
 
-from .classifier import classify, features
-from .gaussians import frechet_distance, moments
-from .kernels import kernel_distance
-from .neighbours import count_modes, nearest_neighbours, precision_recall
-from .parzen import choose_sigma, parzen_log_likelihood
-from .scores import inception_score
+from minigan.metrics.classifier import classify, features
+from minigan.metrics.gaussians import frechet_distance, moments
+from minigan.metrics.kernels import kernel_distance
+from minigan.metrics.neighbours import count_modes, nearest_neighbours, precision_recall
+from minigan.metrics.parzen import choose_sigma, parzen_log_likelihood
+from minigan.metrics.scores import inception_score
 
 __all__ = [
     "choose_sigma",

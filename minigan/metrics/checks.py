@@ -1,22 +1,24 @@
-"""What every measure asks of its arguments, the words of the errors, and the type of results."""
+"""Layer 5: what every measure asks of its arguments, the words of the errors, the result's type."""
+
+from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
 from minigan.arguments import number
 
-Floats = NDArray[np.float64]
+Floats = NDArray[numpy.float64]
 
 
 def check_numbers(name: str, array: NDArray[Any]) -> None:
     """TypeError unless the dtype is of integers or real floats, ValueError unless all is finite."""
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
+    if not isinstance(array, numpy.ndarray) or array.dtype.kind not in "iuf":
         found = getattr(array, "dtype", type(array).__name__)
         raise TypeError(f"{name} must be a NumPy array of integers or floats, got {found}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        where = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+    if array.dtype.kind == "f" and not numpy.isfinite(array).all():
+        where = tuple(numpy.argwhere(~numpy.isfinite(array))[0].tolist())
         raise ValueError(f"{name} must be finite, got {array[where]} at index {where}")
 
 
@@ -40,7 +42,7 @@ def check_alike(a: str, shape_a: tuple[int, ...], b: str, shape_b: tuple[int, ..
 
 def check_count(name: str, value: int, least: int, most: int | None = None, why: str = "") -> None:
     """TypeError unless an integer, ValueError unless from least to most; `why` explains `most`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if isinstance(value, bool) or not isinstance(value, int | numpy.integer):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")

@@ -1,4 +1,4 @@
-"""A small classifier of MNIST's digits, trained by minigan: the eyes of the measures.
+"""Layer 5: a small classifier of MNIST's digits, trained by minigan: the eyes of the measures.
 
     28×28  →  conv 3×3·16, ReLU  →  14×14  →  conv 3×3·32, ReLU  →  7×7  →  64 units, ReLU  →  10
 
@@ -6,18 +6,21 @@ What `train_classifier` made of the 60,000 training digits lies beside this file
 SHA-256: another network is another measure. :func:`features` are its 64 units.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
 from minigan import backend, nn
 from minigan.autograd import Tensor, no_grad
 from minigan.checkpoint import load_pinned
+from minigan.data import as_images
 from minigan.functional import softmax
 
-Bytes = NDArray[np.uint8]
-Floats32 = NDArray[np.float32]
+Bytes = NDArray[numpy.uint8]
+Floats32 = NDArray[numpy.float32]
 
 #: The weights, and what their bytes must be.
 WEIGHTS = Path(__file__).parent / "classifier.safetensors"
@@ -47,13 +50,16 @@ def network() -> nn.Sequential:
     )
 
 
-def to_input(images: Bytes) -> Tensor:
-    """uint8 (n, 28, 28) as the network's input: float32 (n, 1, 28, 28) in [0, 1]."""
-    return Tensor(backend.asarray(images[:, None].astype("float32") / np.float32(255)))
+def to_input(digits: Bytes) -> Tensor:
+    """uint8 (n, 1, 28, 28) as the network's input: float32 (n, 1, 28, 28) in [0, 1]."""
+    return Tensor(backend.asarray(digits.astype("float32") / numpy.float32(255)))
 
 
 def classify(images: Bytes) -> Floats32:
-    """The probabilities (N, 10), float32, of the ten digits for each image, uint8 (N, 28, 28).
+    """The probabilities (N, 10), float32, of the ten digits for each image.
+
+    Args:
+        images: uint8 (N, 1, 28, 28) or (N, 28, 28).
 
     Raises:
         ValueError: another shape, or no images. TypeError: another dtype than uint8.
@@ -61,7 +67,7 @@ def classify(images: Bytes) -> Floats32:
 
     What it cannot see: that an image is no digit. It was shown nothing else, and is sure of noise.
     """
-    return look(images)[1]
+    return features_and_probabilities(images)[1]
 
 
 def features(images: Bytes) -> Floats32:
@@ -73,25 +79,26 @@ def features(images: Bytes) -> Floats32:
     What they cannot see: whatever does not help to tell ten digits apart, as the thickness of a
     stroke, or a speck of noise beside it.
     """
-    return look(images)[0]
+    return features_and_probabilities(images)[0]
 
 
-def look(images: Bytes) -> tuple[Floats32, Floats32]:
+def features_and_probabilities(images: Bytes) -> tuple[Floats32, Floats32]:
     """Both at once: (:func:`features`, :func:`classify`)."""
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
-        kind = getattr(images, "dtype", type(images).__name__)
-        raise TypeError(f"images must be a NumPy array of uint8, from 0 to 255, got {kind}")
-    if images.ndim != 3 or images.shape[1:] != (28, 28) or len(images) == 0:
-        raise ValueError(f"images must have shape (N, 28, 28) with N >= 1, got {images.shape}")
+    digits = as_images(images)
+    if digits.shape[1:] != (1, 28, 28):
+        raise ValueError(
+            "the classifier reads 28×28 grey digits, images of shape (N, 1, 28, 28) or "
+            f"(N, 28, 28), got {images.shape}"
+        )
     classifier = _trained()
     body, head = classifier[:TO_FEATURES], classifier[TO_FEATURES:]
     found, probabilities = [], []
     with no_grad():
-        for start in range(0, len(images), CHUNK):
-            x = body(to_input(images[start : start + CHUNK]))
+        for start in range(0, len(digits), CHUNK):
+            x = body(to_input(digits[start : start + CHUNK]))
             found.append(x.numpy())
             probabilities.append(softmax(head(x), axis=1).numpy())
-    return np.concatenate(found), np.concatenate(probabilities)
+    return numpy.concatenate(found), numpy.concatenate(probabilities)
 
 
 def _trained() -> nn.Sequential:

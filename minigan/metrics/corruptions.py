@@ -1,32 +1,38 @@
-"""Ways to spoil samples, each known and of any strength: to find out which measure notices.
+"""Layer 5: ways to spoil samples, each known and of any strength: which measure notices?
 
-Each takes images, uint8 (n, 28, 28), and a strength from 0, which changes nothing, to 1, and gives
-as many new images. The same arguments give the same images.
+Each takes images, uint8 (n, C, h, w) or (n, h, w), and a strength from 0, which changes nothing, to
+1, and gives as many new images. The same arguments give the same images.
 """
+
+from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
 from minigan import backend
+from minigan.data import as_images
+from minigan.metrics.checks import check_alike
 
-Bytes = NDArray[np.uint8]
+Bytes = NDArray[numpy.uint8]
 
 
 def add_noise(images: Bytes, strength: float) -> Bytes:
     """Gaussian noise in each pixel; its standard deviation is half of the range at strength 1."""
+    as_images(images)
     drawn = backend.generator(0).standard_normal(images.shape, dtype="float32")
     return _to_bytes(images + 127.5 * strength * drawn)
 
 
 def blur(images: Bytes, strength: float) -> Bytes:
     """Means with weights ¼, ½, ¼ along both axes, up to 16 times: a Gaussian of σ = √8 pixels."""
+    as_images(images)
     x = images.astype("float32")
     for _ in range(round(16 * strength)):
-        x = np.pad(x, ((0, 0), (1, 1), (1, 1)))
-        x = (x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]) / 4
-        x = (x[:, :, :-2] + 2 * x[:, :, 1:-1] + x[:, :, 2:]) / 4
+        x = numpy.pad(x, [(0, 0)] * (x.ndim - 2) + [(1, 1), (1, 1)])
+        x = (x[..., :-2, :] + 2 * x[..., 1:-1, :] + x[..., 2:, :]) / 4
+        x = (x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]) / 4
     return _to_bytes(x)
 
 
@@ -48,21 +54,23 @@ def repeat_one(images: Bytes, strength: float) -> Bytes:
 
 def memorise(images: Bytes, train: Bytes, strength: float) -> Bytes:
     """Training images, a new one each time, take that share of all places."""
+    check_alike("images", as_images(images).shape, "train", as_images(train, "train").shape)
     return _replaced(images, _share(images, strength), train)
 
 
 def _to_bytes(x: NDArray[Any]) -> Bytes:
-    rounded: Bytes = np.rint(x).clip(0, 255).astype(np.uint8)
+    rounded: Bytes = numpy.rint(x).clip(0, 255).astype(numpy.uint8)
     return rounded
 
 
-def _share(images: Bytes, strength: float) -> NDArray[np.bool_]:
+def _share(images: Bytes, strength: float) -> NDArray[numpy.bool_]:
     """True at that share of the places, the same ones and more for a larger strength."""
     return backend.generator(0).permutation(len(images)) < round(strength * len(images))
 
 
-def _replaced(images: Bytes, places: NDArray[np.bool_], pool: Bytes) -> Bytes:
+def _replaced(images: Bytes, places: NDArray[numpy.bool_], pool: Bytes) -> Bytes:
     """A copy with the images of the pool, over and over, in those places."""
+    as_images(images)
     copy = images.copy()
-    copy[places] = np.resize(pool, copy[places].shape)
+    copy[places] = numpy.resize(pool, copy[places].shape)
     return copy

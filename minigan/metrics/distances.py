@@ -1,4 +1,4 @@
-"""All squared Euclidean distances between two sets of points, a block at a time.
+"""Layer 5: all squared Euclidean distances between two sets of points, a block at a time.
 
     |x − y|² = |x|² + |y|² − 2⟨x, y⟩
 
@@ -13,15 +13,17 @@ So every distance has a relative error of at most about 1e-8 (a bound for d = 10
 and that of equal points is 0.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
-from .checks import Floats
+from minigan.metrics.checks import Floats
 
-Indices = NDArray[np.intp]
+Indices = NDArray[numpy.intp]
 
 #: Points to a side of a block: 8 MB of distances, and a few times that while they are worked on.
 BLOCK = 1024
@@ -37,11 +39,11 @@ def squared_distances(x: NDArray[Any], y: NDArray[Any]) -> Iterator[tuple[slice,
     """
     origin = x[0]
     for rows in _slices(len(x)):
-        a = np.subtract(x[rows], origin, dtype=np.float64)
-        norms_a = np.einsum("nd,nd->n", a, a)[:, None]
+        a = numpy.subtract(x[rows], origin, dtype=numpy.float64)
+        norms_a = numpy.einsum("nd,nd->n", a, a)[:, None]
         for columns in _slices(len(y)):
-            b = np.subtract(y[columns], origin, dtype=np.float64)
-            norms = norms_a + np.einsum("md,md->m", b, b)
+            b = numpy.subtract(y[columns], origin, dtype=numpy.float64)
+            norms = norms_a + numpy.einsum("md,md->m", b, b)
             block = a @ (-2 * b).T
             block += norms
             norms *= CLOSE
@@ -52,22 +54,22 @@ def squared_distances(x: NDArray[Any], y: NDArray[Any]) -> Iterator[tuple[slice,
 
 def squared_distances_of_pairs(x: NDArray[Any], y: NDArray[Any], i: Indices, j: Indices) -> Floats:
     """|x[i] − y[j]|² for each pair (i, j) of indices, from the difference itself."""
-    result = np.empty(len(i))
+    result = numpy.empty(len(i))
     step = max(1, BLOCK * BLOCK // x.shape[1])
     for start in range(0, len(i), step):
         part = slice(start, start + step)
-        difference = np.subtract(x[i[part]], y[j[part]], dtype=np.float64)
-        result[part] = np.einsum("pd,pd->p", difference, difference)
+        difference = numpy.subtract(x[i[part]], y[j[part]], dtype=numpy.float64)
+        result[part] = numpy.einsum("pd,pd->p", difference, difference)
     return result
 
 
-def where(mask: NDArray[np.bool_]) -> tuple[Indices, Indices]:
+def where(mask: NDArray[numpy.bool_]) -> tuple[Indices, Indices]:
     """The rows and columns of what is true in a matrix: ``numpy.nonzero``, but fast where few are.
 
-    >>> where(np.array([[False, True], [True, True]]))
+    >>> where(numpy.array([[False, True], [True, True]]))
     (array([0, 1, 1]), array([1, 0, 1]))
     """
-    return np.divmod(np.flatnonzero(mask), mask.shape[1])
+    return numpy.divmod(numpy.flatnonzero(mask), mask.shape[1])
 
 
 def _slices(n: int) -> Iterator[slice]:

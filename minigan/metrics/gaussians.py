@@ -1,4 +1,4 @@
-"""Two clouds of features as two Gaussians: their moments, and the Fréchet distance between those.
+"""Layer 5: two clouds of features as two Gaussians: their moments and the Fréchet distance.
 
 Heusel 2017: Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash
     equilibrium", NeurIPS 2017.
@@ -6,12 +6,14 @@ Dowson & Landau 1982: "The Fréchet distance between multivariate normal distrib
     Multivariate Analysis 12.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
-from .checks import Floats, check_numbers, check_points
+from minigan.metrics.checks import Floats, check_numbers, check_points
 
 #: How far a covariance may be from symmetric, and its eigenvalues from >= 0, beside its largest.
 ROUNDING = 1e-6
@@ -32,8 +34,8 @@ def moments(features: NDArray[Any]) -> tuple[Floats, Floats]:
     What they cannot see: whatever else a cloud has. Two modes and one wide bell can share them.
     """
     check_points("features", features, least=2)
-    mean = features.mean(axis=0, dtype=np.float64)
-    centred = np.subtract(features, mean, dtype=np.float64)
+    mean = features.mean(axis=0, dtype=numpy.float64)
+    centred = numpy.subtract(features, mean, dtype=numpy.float64)
     return mean, centred.T @ centred / (len(features) - 1)
 
 
@@ -75,25 +77,25 @@ def frechet_distance(
                 f"mu{number} and cov{number} must have the shapes {mu1.shape} and "
                 f"{(*mu1.shape, *mu1.shape)}, got {mu.shape} and {cov.shape}"
             )
-        roots.append(_square_root(f"cov{number}", cov.astype(np.float64)))
-    shift = np.subtract(mu1, mu2, dtype=np.float64)
-    overlap = np.linalg.svd(roots[0] @ roots[1], compute_uv=False).sum()
-    traces = np.trace(cov1, dtype=np.float64) + np.trace(cov2, dtype=np.float64)
+        roots.append(_square_root(f"cov{number}", cov.astype(numpy.float64)))
+    shift = numpy.subtract(mu1, mu2, dtype=numpy.float64)
+    overlap = numpy.linalg.svd(roots[0] @ roots[1], compute_uv=False).sum()
+    traces = numpy.trace(cov1, dtype=numpy.float64) + numpy.trace(cov2, dtype=numpy.float64)
     return max(0.0, float(shift @ shift + traces - 2 * overlap))
 
 
 def _square_root(name: str, cov: Floats) -> Floats:
     """C^½ = V Λ^½ Vᵀ from the eigenvectors and eigenvalues of C, with rounding's −1e-17 as 0."""
-    asymmetry = np.abs(cov - cov.T)
-    if asymmetry.max() > ROUNDING * np.abs(cov).max():
-        i, j = (int(k) for k in np.unravel_index(asymmetry.argmax(), cov.shape))
+    asymmetry = numpy.abs(cov - cov.T)
+    if asymmetry.max() > ROUNDING * numpy.abs(cov).max():
+        i, j = (int(k) for k in numpy.unravel_index(asymmetry.argmax(), cov.shape))
         raise ValueError(
             f"{name} must be symmetric, got {cov[i, j]} at ({i}, {j}) and {cov[j, i]} at ({j}, {i})"
         )
-    values, vectors = np.linalg.eigh(cov)
-    if values[0] < -ROUNDING * np.abs(values).max():
+    values, vectors = numpy.linalg.eigh(cov)
+    if values[0] < -ROUNDING * numpy.abs(values).max():
         raise ValueError(
             f"{name} must be positive semi-definite, got the eigenvalue {values[0]:.6g}"
         )
-    root: Floats = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    root: Floats = vectors * numpy.sqrt(numpy.maximum(values, 0)) @ vectors.T
     return root

@@ -1,16 +1,17 @@
-"""Two clouds of features compared by a kernel, without taking them for Gaussians.
+"""Layer 5: two clouds of features compared by a kernel, without taking them for Gaussians.
 
 Bińkowski 2018: Bińkowski, Sutherland, Arbel and Gretton, "Demystifying MMD GANs", ICLR 2018.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
 from minigan import backend
-
-from .checks import Floats, check_alike, check_count, check_points
+from minigan.metrics.checks import Floats, check_alike, check_count, check_points
 
 
 def kernel_distance(
@@ -55,10 +56,10 @@ def kernel_distance(
 
     def drawn(features: NDArray[Any]) -> Floats:
         rows = rng.choice(len(features), size, replace=False)
-        return features[rows].astype(np.float64)
+        return features[rows].astype(numpy.float64)
 
     estimates = [_mmd2(drawn(features_a), drawn(features_b)) for _ in range(subsets)]
-    return float(np.mean(estimates)), float(np.std(estimates))
+    return float(numpy.mean(estimates)), float(numpy.std(estimates))
 
 
 def _mmd2(a: Floats, b: Floats) -> float:
@@ -70,5 +71,5 @@ def _mmd2(a: Floats, b: Floats) -> float:
         return base * base * base  # ** 3 would call pow for each, which is far slower
 
     aa, bb = kernel(a, a), kernel(b, b)
-    within = aa.sum() - np.trace(aa) + bb.sum() - np.trace(bb)
+    within = aa.sum() - numpy.trace(aa) + bb.sum() - numpy.trace(bb)
     return float(within / (n * (n - 1)) - 2 * kernel(a, b).mean())

@@ -1,4 +1,4 @@
-"""Who lies next to whom: copies of the training set, precision and recall, modes found and missed.
+"""Layer 5: who lies next to whom: copies of data, precision and recall, modes found and missed.
 
 Kynkäänniemi 2019: Kynkäänniemi et al., "Improved precision and recall metric for assessing
     generative models", NeurIPS 2019.
@@ -8,13 +8,22 @@ PacGAN: Lin, Khetan, Fanti and Oh, "PacGAN: The power of two samples in generati
     networks", NeurIPS 2018.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
-from .checks import Floats, check_alike, check_count, check_numbers, check_points, check_sigma
-from .distances import Indices, squared_distances, squared_distances_of_pairs, where
+from minigan.metrics.checks import (
+    Floats,
+    check_alike,
+    check_count,
+    check_numbers,
+    check_points,
+    check_sigma,
+)
+from minigan.metrics.distances import Indices, squared_distances, squared_distances_of_pairs, where
 
 #: Squared distances that differ by less, relatively, may come from the blocks in either order.
 TIE = 1e-6
@@ -25,7 +34,8 @@ def nearest_neighbours(samples: NDArray[Any], train: NDArray[Any]) -> tuple[Indi
 
     Args:
         samples: (n, ...), vectors or images, uint8 too.
-        train: (m, ...), of the same shape but for the first axis.
+        train: (m, ...), of the same shape but for the first axis; axes of length 1 do not count, so
+            (m, 28, 28) fits to (n, 1, 28, 28).
 
     Returns:
         indices (n,) into train, of several at the same distance the smallest; and distances (n,),
@@ -45,21 +55,22 @@ def nearest_neighbours(samples: NDArray[Any], train: NDArray[Any]) -> tuple[Indi
                 f"{name} must have shape (n, ...), two axes or more and none of length 0, "
                 f"got {images.shape}"
             )
-    check_alike("samples", samples.shape, "train", train.shape)
+    if [d for d in samples.shape[1:] if d > 1] != [d for d in train.shape[1:] if d > 1]:
+        check_alike("samples", samples.shape, "train", train.shape)
     x, y = samples.reshape(len(samples), -1), train.reshape(len(train), -1)
-    indices, nearest = np.zeros(len(x), np.intp), np.full(len(x), np.inf)
+    indices, nearest = numpy.zeros(len(x), numpy.intp), numpy.full(len(x), numpy.inf)
     for rows, columns, d2 in squared_distances(x, y):
-        limit = np.minimum(d2.min(axis=1), nearest[rows]) * (1 + TIE)
+        limit = numpy.minimum(d2.min(axis=1), nearest[rows]) * (1 + TIE)
         i, j = where(d2 <= limit[:, None])
         exact = squared_distances_of_pairs(x[rows], y[columns], i, j)
-        order = np.lexsort((exact, i))  # stable: of equals, the smallest j stays first
-        i, first = np.unique(i[order], return_index=True)
+        order = numpy.lexsort((exact, i))  # stable: of equals, the smallest j stays first
+        i, first = numpy.unique(i[order], return_index=True)
         best = order[first]
         closer = exact[best] < nearest[rows][i]
         found = rows.start + i[closer]
         nearest[found] = exact[best][closer]
         indices[found] = columns.start + j[best][closer]
-    return indices, np.sqrt(nearest)
+    return indices, numpy.sqrt(nearest)
 
 
 def precision_recall(real: NDArray[Any], fake: NDArray[Any], k: int = 3) -> tuple[float, float]:
@@ -90,7 +101,7 @@ def precision_recall(real: NDArray[Any], fake: NDArray[Any], k: int = 3) -> tupl
     fewest = min(len(real), len(fake))
     check_count("k", k, 1, fewest - 1, "the number of others in the smaller of the two sets")
     radii_real, radii_fake = _squared_radii(real, k), _squared_radii(fake, k)
-    looks_real, covered = np.zeros(len(fake), bool), np.zeros(len(real), bool)
+    looks_real, covered = numpy.zeros(len(fake), bool), numpy.zeros(len(real), bool)
     for rows, columns, d2 in squared_distances(real, fake):
         looks_real[columns] |= (d2 <= radii_real[rows, None]).any(axis=0)
         covered[rows] |= (d2 <= radii_fake[columns]).any(axis=1)
@@ -99,11 +110,11 @@ def precision_recall(real: NDArray[Any], fake: NDArray[Any], k: int = 3) -> tupl
 
 def _squared_radii(points: NDArray[Any], k: int) -> Floats:
     """The squared distance (n,) of each point to the k-th nearest of the others."""
-    nearest = np.full((len(points), k), np.inf)
+    nearest = numpy.full((len(points), k), numpy.inf)
     for rows, columns, d2 in squared_distances(points, points):
         if rows == columns:
-            np.fill_diagonal(d2, np.inf)
-        candidates = np.concatenate([nearest[rows], d2], axis=1)
+            numpy.fill_diagonal(d2, numpy.inf)
+        candidates = numpy.concatenate([nearest[rows], d2], axis=1)
         candidates.partition(k - 1, axis=1)
         nearest[rows] = candidates[:, :k]
     radii: Floats = nearest.max(axis=1)
@@ -139,4 +150,4 @@ def count_modes(samples: NDArray[Any], centers: NDArray[Any], sigma: float) -> t
     check_sigma("count_modes", sigma)
     nearest, distance = nearest_neighbours(samples, centers)
     good = distance <= 3 * sigma
-    return len(np.unique(nearest[good])), float(good.mean())
+    return len(numpy.unique(nearest[good])), float(good.mean())

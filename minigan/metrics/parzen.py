@@ -1,19 +1,21 @@
-"""The likelihood of held-out data under a Parzen window: a Gaussian around every sample.
+"""Layer 5: the likelihood of held-out data under a Parzen window: a Gaussian around every sample.
 
 Goodfellow 2014: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014, section 5.
 Theis 2016: Theis, van den Oord and Bethge, "A note on the evaluation of generative models",
     ICLR 2016.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
-from .checks import Floats, check_alike, check_points, check_sigma
-from .distances import squared_distances
+from minigan.metrics.checks import Floats, check_alike, check_points, check_sigma
+from minigan.metrics.distances import squared_distances
 
 
 def parzen_log_likelihood(samples: NDArray[Any], test: NDArray[Any], sigma: float) -> Floats:
@@ -43,13 +45,13 @@ def parzen_log_likelihood(samples: NDArray[Any], test: NDArray[Any], sigma: floa
     check_alike("samples", samples.shape, "test", test.shape)
     check_sigma("parzen_log_likelihood", sigma)
     n, d = samples.shape
-    total = np.full(len(test), -np.inf)
+    total = numpy.full(len(test), -numpy.inf)
     for rows, _, exponents in squared_distances(test, samples):
         exponents /= -2 * sigma**2
         largest = exponents.max(axis=1)
         exponents -= largest[:, None]
-        sums = np.exp(exponents, out=exponents).sum(axis=1)
-        total[rows] = np.logaddexp(total[rows], largest + np.log(sums))
+        sums = numpy.exp(exponents, out=exponents).sum(axis=1)
+        total[rows] = numpy.logaddexp(total[rows], largest + numpy.log(sums))
     total -= math.log(n) + d * math.log(sigma * math.sqrt(2 * math.pi))
     return total
 
@@ -73,7 +75,7 @@ def choose_sigma(
     What it cannot see: anything between and beyond the `sigmas`. If it chooses the first or the
     last, a better one may lie outside.
     """
-    grid = list(np.logspace(-1, 0, 10) if sigmas is None else sigmas)
+    grid = list(numpy.logspace(-1, 0, 10) if sigmas is None else sigmas)
     if not grid:
         raise ValueError("sigmas must hold at least one number, got none")
     for sigma in grid:

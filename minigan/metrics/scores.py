@@ -1,15 +1,17 @@
-"""What a classifier says of the samples: sure of each, and of every class in turn?
+"""Layer 5: what a classifier says of the samples: sure of each, and of every class in turn?
 
 Salimans 2016: Salimans et al., "Improved techniques for training GANs", NeurIPS 2016.
 """
 
+from __future__ import annotations
+
 import math
 from typing import Any
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
 
-from .checks import Floats, check_points
+from minigan.metrics.checks import Floats, check_points
 
 #: How far the probabilities of a row may be from adding up to 1: they may come in float32.
 ROUNDING = 1e-5
@@ -34,9 +36,9 @@ def inception_score(probs: NDArray[Any]) -> float:
     that the classifier happens to be sure about.
     """
     check_points("probs", probs)
-    probs = probs.astype(np.float64)
+    probs = probs.astype(numpy.float64)
     sums = probs.sum(axis=1)
-    wrong = (probs < 0).any(axis=1) | (np.abs(sums - 1) > ROUNDING)
+    wrong = (probs < 0).any(axis=1) | (numpy.abs(sums - 1) > ROUNDING)
     if wrong.any():
         row = int(wrong.argmax())
         raise ValueError(
@@ -49,4 +51,4 @@ def inception_score(probs: NDArray[Any]) -> float:
 def _entropy(p: Floats) -> float:
     """−Σ p log p, over all of an array, with 0·log 0 = 0."""
     p = p[p > 0]
-    return -float(p @ np.log(p))
+    return -float(p @ numpy.log(p))

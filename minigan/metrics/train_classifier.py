@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import numpy
 import safetensors.numpy
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
@@ -21,25 +21,26 @@ from tqdm.auto import tqdm
 from minigan import backend, data, nn
 from minigan.autograd import no_grad
 from minigan.functional import cross_entropy
+from minigan.metrics.classifier import CHUNK, TO_FEATURES, network, to_input
 from minigan.optim import Adam
-
-from .classifier import CHUNK, TO_FEATURES, network, to_input
 
 WHOLE = 60_000
 EPOCHS, BATCH, RATE, SHIFT, SEED = 12, 128, 2e-3, 1, 0
 
 
-def shifted(images: NDArray[np.uint8], rng: Any) -> NDArray[np.uint8]:
-    """Each image (n, h, w) moved by its own −SHIFT to SHIFT pixels along each axis, over black."""
-    n, h, w = images.shape
-    framed = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
+def shifted(images: NDArray[numpy.uint8], rng: Any) -> NDArray[numpy.uint8]:
+    """Each digit (n, 1, h, w) moved by its own −SHIFT to SHIFT pixels both ways, over black."""
+    n, _, h, w = images.shape
+    framed = numpy.pad(images[:, 0], ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
     down, right = rng.integers(0, 2 * SHIFT + 1, (2, n, 1, 1))
-    rows, columns = np.arange(h)[:, None], np.arange(w)
-    moved: NDArray[np.uint8] = framed[np.arange(n)[:, None, None], rows + down, columns + right]
-    return moved
+    rows, columns = numpy.arange(h)[:, None], numpy.arange(w)
+    moved: NDArray[numpy.uint8] = framed[
+        numpy.arange(n)[:, None, None], rows + down, columns + right
+    ]
+    return moved[:, None]
 
 
-def scale_features(classifier: nn.Sequential, images: NDArray[np.uint8]) -> None:
+def scale_features(classifier: nn.Sequential, images: NDArray[numpy.uint8]) -> None:
     """Give the features the mean square 1 over the images, and leave all probabilities as they are.
 
     What comes before the features is divided by their root mean square r, what comes after it is
@@ -51,10 +52,10 @@ def scale_features(classifier: nn.Sequential, images: NDArray[np.uint8]) -> None
             (body(to_input(images[start : start + CHUNK])).numpy() ** 2).mean()
             for start in range(0, len(images), CHUNK)
         ]
-    r = math.sqrt(np.mean(squares))
+    r = math.sqrt(numpy.mean(squares))
     parameters = dict(classifier.named_parameters())
     for name, factor in (("7.weight", 1 / r), ("7.bias", 1 / r), ("9.weight", r)):
-        parameters[name].copy_(parameters[name].numpy() * np.float32(factor))
+        parameters[name].copy_(parameters[name].numpy() * numpy.float32(factor))
 
 
 def train(out: Path) -> None:
@@ -77,7 +78,9 @@ def train(out: Path) -> None:
         loss.backward()
         optimizer.step()
     scale_features(classifier, images)
-    weights = {name: np.ascontiguousarray(t.numpy()) for name, t in classifier.state_dict().items()}
+    weights = {
+        name: numpy.ascontiguousarray(t.numpy()) for name, t in classifier.state_dict().items()
+    }
     content = safetensors.numpy.save(
         weights, metadata={"made by": "minigan.metrics.train_classifier"}
     )

@@ -61,7 +61,9 @@ def put(folder: Path, content: dict[str, bytes], gz: bool = True) -> Path:
 
 
 def same(got: tuple[np.ndarray, np.ndarray], content: dict[str, bytes], split: str) -> bool:
-    return [idx(array) for array in got] == [content[file] for file in mnist.SPLITS[split]]
+    images, labels = got
+    assert images.dtype == labels.dtype == np.uint8 and images.shape == (len(labels), 1, 28, 28)
+    return [idx(images[:, 0]), idx(labels)] == [content[file] for file in mnist.SPLITS[split]]
 
 
 @pytest.fixture(autouse=True)
@@ -238,7 +240,7 @@ def test_own_folder_needs_no_known_hash(tmp_path: Path, gz: bool, split: str) ->
     folder = put(tmp_path / "own", OTHER, gz)
     got = data.load(str(folder), split)
     assert same(got, OTHER, split)
-    assert got[0].shape == (SIZES[split], 28, 28) and got[1].shape == (SIZES[split],)
+    assert got[0].shape == (SIZES[split], 1, 28, 28) and got[1].shape == (SIZES[split],)
     assert data.verify(folder).kind == "folder"
 
 
@@ -295,7 +297,8 @@ def test_own_folder_with_unequal_lengths(tmp_path: Path) -> None:
 
 
 def test_own_folder_without_all_four(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=f"none of {TRAIN_IMAGES}, .* as .gz.*MNIST/raw"):
+    holds = f"holds no PNGs and none of {TRAIN_IMAGES}, .* as .gz.*MNIST/raw"
+    with pytest.raises(FileNotFoundError, match=holds):
         data.load(tmp_path)
     put(tmp_path, {TRAIN_IMAGES: TINY[TRAIN_IMAGES], TRAIN_LABELS: TINY[TRAIN_LABELS]})
     with pytest.raises(FileNotFoundError, match=f"lacks {TEST_IMAGES}, {TEST_LABELS}. It must"):
@@ -421,7 +424,7 @@ def test_damaged_cache_is_an_error(tmp_path: Path) -> None:
 
 def test_fallback_is_the_embedded_subset_said_once(capsys: Any) -> None:
     images, labels = data.load_mnist("train")
-    assert images.shape == (10_000, 28, 28)
+    assert images.shape == (10_000, 1, 28, 28)
     first = capsys.readouterr().err.splitlines()
     assert [line.split(" to ")[0] for line in first] == [
         "minigan: downloading mnist",
@@ -430,7 +433,7 @@ def test_fallback_is_the_embedded_subset_said_once(capsys: Any) -> None:
     assert "http://127.0.0.1:9/: cannot connect (ConnectionError)" in first[1]
     assert "Using the embedded subset: 10,000 training and 2,000 test digits." in first[1]
     assert "`minigan data fetch`" in first[1] and "MINIGAN_DATA" in first[1]
-    assert data.load_mnist("test")[0].shape == (2_000, 28, 28)
+    assert data.load_mnist("test")[0].shape == (2_000, 1, 28, 28)
     assert data.load_mnist("train")[1].tobytes() == labels.tobytes()
     assert capsys.readouterr().err == ""
 
@@ -622,7 +625,7 @@ def test_embedded_subset() -> None:
     for split, n in (("train", 10_000), ("test", 2_000)):
         images, labels = data.load("mnist-mini", split)
         assert images.dtype == labels.dtype == np.uint8
-        assert images.shape == (n, 28, 28) and labels.shape == (n,)
+        assert images.shape == (n, 1, 28, 28) and labels.shape == (n,)
         assert np.bincount(labels).tolist() == [n // 10] * 10
         assert 0.12 < images.mean() / 255 < 0.14  # MNIST's mean is 0.1307
     assert data.verify("mnist-mini").kind == "embedded"
@@ -675,7 +678,7 @@ def test_maker_reproduces_the_committed_files(genuine: None, tmp_path: Path) -> 
 def test_real_mnist(genuine: None) -> None:
     for split, n, zeros in (("train", 60_000, 5_923), ("test", 10_000, 980)):
         images, labels = data.load_mnist(split)
-        assert images.shape == (n, 28, 28) and labels.shape == (n,)
+        assert images.shape == (n, 1, 28, 28) and labels.shape == (n,)
         assert images.dtype == labels.dtype == np.uint8
         assert (labels == 0).sum() == zeros and labels.max() == 9
         assert data.fingerprint(images, labels) == FINGERPRINTS[split]
@@ -696,8 +699,23 @@ def test_real_fashion_mnist(genuine: None) -> None:
 
 
 def test_fingerprint_tells_contents_apart() -> None:
-    images, labels = np.zeros((2, 28, 28), np.uint8), np.array([1, 2], np.uint8)
+    images, labels = np.zeros((2, 1, 28, 28), np.uint8), np.array([1, 2], np.uint8)
     once = data.fingerprint(images, labels)
     assert once == hashlib.sha256(images.tobytes() + b"\1\2").hexdigest()
     assert once == data.fingerprint(np.asfortranarray(images), labels)
+    assert once == data.fingerprint(images[:, 0], labels)  # with or without the axis of channels
     assert once != data.fingerprint(images, labels[::-1])
+
+
+def test_fingerprint_tells_shapes_apart() -> None:
+    """The same bytes, as pictures of other sizes, and with and without labels."""
+    content, labels = np.arange(1570, dtype=np.uint8), np.array([1, 2], np.uint8)
+    found = [data.fingerprint(content[:1568].reshape(2, 1, 28, 28), labels)]
+    for shape in ((2, 1, 14, 56), (2, 1, 56, 14), (1, 1, 28, 56), (8, 1, 14, 14)):
+        found.append(data.fingerprint(content[:1568].reshape(shape), labels))
+    found.append(data.fingerprint(content[:1568].reshape(2, 1, 28, 28), None))
+    for shape in ((2, 1, 157, 5), (1, 1, 157, 10)):
+        found.append(data.fingerprint(content.reshape(shape), None))
+    colour = content[:1536].reshape(2, 3, 16, 16)
+    found += [data.fingerprint(colour, labels), data.fingerprint(colour.reshape(6, 16, 16), labels)]
+    assert len(set(found)) == len(found)
