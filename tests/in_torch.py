@@ -71,9 +71,7 @@ LAYERS: dict[type, Any] = {
     nn.Flatten: lambda m: torch.nn.Flatten(),
     nn.Unflatten: lambda m: torch.nn.Unflatten(m.dim, m.unflattened_size),
     nn.Sequential: lambda m: torch.nn.Sequential(*map(_layer, m)),
-    maxout_gan.Maxout: lambda m: Maxout(
-        m.weight.shape[1], m.weight.shape[0] // m.pieces, m.pieces
-    ),
+    maxout_gan.Maxout: lambda m: Maxout(m.weight.shape[1], m.weight.shape[0] // m.pieces, m.pieces),
     maxout_gan.Rescale: lambda m: Rescale(m.scale, m.shift),
 }
 

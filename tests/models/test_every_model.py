@@ -69,7 +69,9 @@ def test_a_step_moves_every_net_and_measures_its_losses(name: str) -> None:
     for optimizer in optimizers:
         assert optimizer.removesuffix("_optimizer") + "_loss" in first
     for net, module in model.parts(Module).items():
-        moved = [not np.array_equal(before[net][k], p.numpy()) for k, p in module.named_parameters()]
+        moved = [
+            not np.array_equal(before[net][k], p.numpy()) for k, p in module.named_parameters()
+        ]
         assert all(moved), net
     assert all(t.shape == () and math.isfinite(t.item()) for t in first.values())
 
@@ -78,9 +80,7 @@ def test_a_step_moves_every_net_and_measures_its_losses(name: str) -> None:
 def test_the_columns_of_history(name: str, tmp_path: Path) -> None:
     run = mg.train(name, DATA, steps=3, batch_size=BATCH, seed=0, out=tmp_path / "run")
     measured = list(made(name).step())
-    norms = [
-        f"{k.removesuffix('_optimizer')}_grad_norm" for k in run.model.parts(Optimizer)
-    ]
+    norms = [f"{k.removesuffix('_optimizer')}_grad_norm" for k in run.model.parts(Optimizer)]
     assert list(run.rows[-1]) == ["step", "epoch", *measured, *norms]
     assert run.rows == Run.open(tmp_path / "run").rows("history.csv")
 
@@ -173,7 +173,9 @@ def test_divergence_names_the_first_cause(name: str) -> None:
     with pytest.raises(DivergedError, match=r"^at step 2, \w+_loss is not finite"):
         trainer.fetch(measured)
     with pytest.raises(DivergedError, match="not finite"):
-        mg.train(hyperparameters.build(MODELS[name], {"lr": 1e30}), DATA, steps=50, batch_size=BATCH)
+        mg.train(
+            hyperparameters.build(MODELS[name], {"lr": 1e30}), DATA, steps=50, batch_size=BATCH
+        )
 
 
 # --- Pictures -------------------------------------------------------------------------------------
@@ -185,7 +187,9 @@ def test_samples(name: str) -> None:
     assert model.latents(3).numpy().dtype == "float32"
     digits = model.sample(5, seed=1)
     assert (digits.dtype, digits.shape) == (np.uint8, (5, 1, 28, 28))
-    assert digits.tobytes() == model.sample(5, seed=1).tobytes() != model.sample(5, seed=2).tobytes()
+    assert (
+        digits.tobytes() == model.sample(5, seed=1).tobytes() != model.sample(5, seed=2).tobytes()
+    )
     preview = model.preview()
     assert preview.dtype == np.uint8 and preview.shape[1:] == (1, 28, 28)
     assert preview.tobytes() == model.preview().tobytes()
