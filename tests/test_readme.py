@@ -128,7 +128,7 @@ def test_the_readers_own_gan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     minigan.train(new(), images, epochs=2, out="parts", resume=True)
     assert_same_runs(Path("whole"), Path("parts"), but=("checkpoint.previous.safetensors",))
     with pytest.raises(
-        DivergedError, match="at step 2, d_loss is not finite.*last good checkpoint"
+        DivergedError, match="at step 1, g_loss is not finite.*last good checkpoint"
     ):
         minigan.train(new(lr=1e30), images, epochs=9, seed=0, out="diverged")
 

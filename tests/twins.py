@@ -11,7 +11,7 @@ from typing import Any
 from in_torch import in_torch, tensor, torch
 from torch.nn.functional import softplus
 
-from minigan.models import GAN, DCGAN, MLPGAN, HalfDCGAN, MaxoutGAN
+from minigan.models import DCGAN, GAN, MLPGAN, HalfDCGAN, MaxoutGAN
 
 LOSSES: dict[str, tuple[Any, Any]] = {
     "minimax": (
