@@ -101,6 +101,12 @@ def test_python_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             exec(compile(block, name, "exec"), namespace)
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_lines_fit_on_a_screen(page: str) -> None:
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) >= 120] == []
+
+
 def test_the_readers_own_gan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is short, trains, draws, goes on to the same bytes and says when it diverges."""
     (block,) = [b for b in blocks(readme(), "python") if "class LeastSquaresGAN" in b]
