@@ -14,6 +14,7 @@ import numpy
 from minigan import backend
 from minigan.arguments import integer
 from minigan.autograd import Tensor
+from minigan.data.images import as_images
 
 __all__ = ["Batch", "Batches", "Epochs", "to_pixels", "to_tanh_range"]
 
@@ -107,14 +108,13 @@ class Batches(Epochs):
     """Pictures with their labels; ``next`` gives a :class:`Batch`.
 
     Args:
-        images: uint8 (N, C, H, W), from 0 to 255.
+        images: uint8 (N, C, H, W) or (N, H, W), from 0 to 255.
         labels: integers (N,), or None.
         batch_size: pictures in a batch, from 2 to N.
     """
 
     def __init__(self, images: numpy.ndarray, labels: numpy.ndarray | None, batch_size: int):
-        if images.dtype != numpy.uint8:
-            raise TypeError(f"images must be uint8, from 0 to 255, got {images.dtype}")
+        images = as_images(images)
         if labels is not None and len(labels) != len(images):
             raise ValueError(f"expected {len(images)} labels, one per image, got {len(labels)}")
         super().__init__([len(images)], batch_size)

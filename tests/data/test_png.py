@@ -323,3 +323,10 @@ def test_arrays_that_are_no_pictures(images: Any, error: type[Exception], part: 
 def test_a_frame_of_a_run_is_read_as_strictly(tmp_path: Path) -> None:
     path = write(tmp_path / "a.png", GREY)
     assert (np.asarray(png.decode(path, path.read_bytes())) == GREY[0]).all()
+
+
+def test_batches_take_what_as_images_takes() -> None:
+    batches = data.batches.Batches(pictures(4, 5, 6), None, 2)
+    assert next(batches).images.shape == (2, 1, 5, 6)
+    with pytest.raises(TypeError, match="images must be a NumPy array of uint8, .* got float64"):
+        data.batches.Batches(pictures(4, 5, 6) / 255, None, 2)
