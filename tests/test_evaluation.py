@@ -16,8 +16,9 @@ from PIL import Image
 import minigan as mg
 from minigan import backend, data, evaluation, metrics
 from minigan.evaluation import MEASURES, Reference, evaluate, measure
-from minigan.metrics import classifier, corruptions, train_classifier
+from minigan.metrics import classifier, corruptions
 from minigan.models import MLPGAN
+from tools import train_classifier
 
 MINIGAN_DATA = os.environ.get("MINIGAN_DATA")  # as it is for whoever starts the tests
 on_the_host = pytest.mark.on_the_host("host arrays in and out; the classifier has tests on both")

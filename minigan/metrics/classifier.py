@@ -2,8 +2,8 @@
 
     28×28  →  conv 3×3·16, ReLU  →  14×14  →  conv 3×3·32, ReLU  →  7×7  →  64 units, ReLU  →  10
 
-What `train_classifier` made of the 60,000 training digits lies beside this file, pinned by its
-SHA-256: another network is another measure. :func:`features` are its 64 units.
+What `tools/train_classifier.py` made of the 60,000 training digits lies beside this file, pinned by
+its SHA-256: another network is another measure. :func:`features` are its 64 units.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Train the classifier of `minigan.metrics`: `python -m minigan.metrics.train_classifier OUT`.
+"""Train the classifier of `minigan.metrics`: `python -m tools.train_classifier OUT`.
 
 The recipe: cross-entropy; Adam, whose rate falls from 2e-3 to 0 along half a cosine (Loshchilov &
 Hutter, "SGDR", 2017, eq. 5, without restarts); batches of 128; each digit moved by up to one pixel
@@ -6,6 +6,8 @@ each way; 12 epochs of the 60,000 training digits, seed 0. The last weights are 
 score. On one machine, with one number of BLAS threads, the same bytes come out; those in the
 package came out with OPENBLAS_NUM_THREADS=1.
 """
+
+from __future__ import annotations
 
 import hashlib
 import math
@@ -81,14 +83,14 @@ def train(out: Path) -> None:
     weights = {
         name: numpy.ascontiguousarray(t.numpy()) for name, t in classifier.state_dict().items()
     }
-    content = safetensors.numpy.save(
-        weights, metadata={"made by": "minigan.metrics.train_classifier"}
-    )
+    # Where this file was when it made the pinned weights: their bytes hold it.
+    made_by = {"made by": "minigan.metrics.train_classifier"}
+    content = safetensors.numpy.save(weights, metadata=made_by)
     out.write_bytes(content)
     print(f"sha256 {hashlib.sha256(content).hexdigest()}")
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m minigan.metrics.train_classifier OUT")
+        sys.exit("usage: python -m tools.train_classifier OUT")
     train(Path(sys.argv[1]))

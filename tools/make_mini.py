@@ -1,4 +1,4 @@
-"""Make the embedded subset of MNIST: `python -m minigan.data.make_mini OUT`.
+"""Make the embedded subset of MNIST: `python -m tools.make_mini OUT`.
 
 The rule: the first 1,000 training and the first 200 test digits of each class, in file order.
 OUT receives four gzipped IDX files under MNIST's names and `indices.json`, their places in MNIST.
@@ -54,5 +54,5 @@ def make(out: Path) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m minigan.data.make_mini OUT")
+        sys.exit("usage: python -m tools.make_mini OUT")
     make(Path(sys.argv[1]))
