@@ -30,7 +30,7 @@ lint: $(VENV)/dev
 	$(VENV)/bin/mypy
 
 results: $(VENV)/installed  ## the README's results: hours, and again from where it was stopped
-	$(VENV)/bin/python -m minigan.results chapters/results README.md
+	$(VENV)/bin/python -m tools.readme_results chapters/results README.md
 
 bench: $(VENV)/oracle  ## this machine's table
 	$(VENV)/bin/minigan bench

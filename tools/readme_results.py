@@ -1,4 +1,4 @@
-"""Layer 7: the results in the README: `python -m minigan.results FOLDER PAGE.md`, for hours.
+"""Make the results in the README: `python -m tools.readme_results FOLDER PAGE.md`, for hours.
 
 One experiment is one model, one way of training and one seed. Each that is finished leaves a JSON
 file in the folder, and is not run again; one that was stopped goes on from its last checkpoint. The
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
@@ -23,10 +24,8 @@ import minigan
 from minigan import backend, data, plotting
 from minigan.checkpoint import Run, write_atomic
 from minigan.evaluation import MEASURES
-from minigan.losses import non_saturating
 from minigan.metrics import count_modes
 from minigan.models.mixture_gan import MixtureGAN
-from minigan.training import discriminator_step, generator_step
 
 RUNS = Path("runs") / "results"
 #: Experiments at a time.
@@ -95,10 +94,9 @@ def run_mixture(experiment: Experiment, folder: Path) -> dict[str, Any]:
     """Train on fresh points of a mixture; modes and quality of samples over time, and a picture."""
     mixture = MIXTURES[experiment.kind]()
     backend.manual_seed(experiment.seed)
-    model = MixtureGAN()
-    optimizers = model.optimizers(model.defaults["lr"])
-    players = (model.generator, model.discriminator, non_saturating)
-    batch, shuffle = model.defaults["batch_size"], backend.stream("shuffle")
+    model, shuffle = MixtureGAN(), backend.stream("shuffle")
+    fresh = partial(mixture.sample, model.batch_size, shuffle)
+    batches = ((minigan.tensor(fresh()), None) for _ in itertools.count())
     looks, clouds = [], []
     start = time.perf_counter()
     for step in itertools.count():
@@ -109,9 +107,7 @@ def run_mixture(experiment: Experiment, folder: Path) -> dict[str, Any]:
             clouds.append((f"step {step:,}: {modes} modes, {quality:.0%}", points))
             if step == LOOKS[-1]:
                 break
-        real = minigan.tensor(mixture.sample(batch, shuffle))
-        discriminator_step(*players, optimizers["discriminator"], real, model.latents(batch))
-        generator_step(*players, optimizers["generator"], model.latents(batch))
+        model.step(batches, step)
     seconds = time.perf_counter() - start
     plotting.save_clouds(clouds, mixture.centers, folder / f"{experiment.name}.png")
     return {"looks": looks, "steps": LOOKS[-1], "seconds": round(seconds, 1)}
@@ -131,7 +127,14 @@ def run_missing(folder: Path) -> None:
 
     def start(experiment: Experiment) -> int:
         print(f"{experiment.name}: started", flush=True)
-        command = [sys.executable, "-m", "minigan.results", str(folder), "--only", experiment.name]
+        command = [
+            sys.executable,
+            "-m",
+            "tools.readme_results",
+            str(folder),
+            "--only",
+            experiment.name,
+        ]
         code = subprocess.run(command, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}).returncode
         print(f"{experiment.name}: {'done' if code == 0 else 'failed'}", flush=True)
         return code
@@ -216,7 +219,7 @@ def with_tables(text: str, found: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Run what is missing and write the tables into the page, or run the experiments named."""
     if len(sys.argv) < 3:
-        sys.exit("usage: python -m minigan.results FOLDER (PAGE.md | --only EXPERIMENT)")
+        sys.exit("usage: python -m tools.readme_results FOLDER (PAGE.md | --only EXPERIMENT)")
     folder = Path(sys.argv[1])
     if sys.argv[2] == "--only":
         run(next(e for e in EXPERIMENTS if e.name == sys.argv[3]), folder)
