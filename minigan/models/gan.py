@@ -11,7 +11,6 @@ scores. A model whose paper has another algorithm writes that down in a ``step``
 from __future__ import annotations
 
 import contextlib
-import enum
 import types
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -165,11 +164,13 @@ class GAN:
             if isinstance(part, Tensor):
                 arrays[name] = part.numpy()
             elif _has_state(part):
-                arrays |= {f"{name}.{k}": _host(v) for k, v in part.state_dict().items()}
+                owner = f"{type(self).__name__}.{name}"
+                arrays |= {f"{name}.{k}": _host(owner, k, v) for k, v in part.state_dict().items()}
                 if isinstance(part, Optimizer):  # a schedule may have changed its rate
-                    values |= {f"{name}.{k}": v for k, v in vars(part).items() if _is_plain(v)}
+                    plain = {k: v for k, v in vars(part).items() if _is_plain(v)}
+                    values |= {f"{name}.{k}": _to_json(v) for k, v in plain.items()}
             elif _is_plain(part):
-                values[name] = part.item() if isinstance(part, numpy.generic) else part
+                values[name] = _to_json(part)
             elif not _is_constant(part):
                 raise TypeError(
                     f"{type(self).__name__}.{name} is a {type(part).__name__}, which would not be "
@@ -205,39 +206,48 @@ class GAN:
         for name, value in values.items():
             attribute, _, of_optimizer = name.partition(".")
             holder: Any = vars(self)[attribute] if of_optimizer else self
-            name = of_optimizer or attribute
-            value = as_tuple(value)
-            if isinstance(now := vars(holder).get(name), numpy.generic):
-                value = type(now)(value)
-            setattr(holder, name, value)
+            setattr(holder, of_optimizer or attribute, from_json(value))
 
 
 def _has_state(part: Any) -> bool:
-    return hasattr(part, "state_dict") and hasattr(part, "load_state_dict")
+    has_both = hasattr(part, "state_dict") and hasattr(part, "load_state_dict")
+    return has_both and not isinstance(part, type)
 
 
-def _host(value: Any) -> numpy.ndarray:
-    return value.numpy() if isinstance(value, Tensor) else numpy.asarray(value)
+def _host(owner: str, name: str, value: Any) -> numpy.ndarray:
+    array = value.numpy() if isinstance(value, Tensor) else numpy.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise wrong_type(owner, f"{name} in its state_dict", "a Tensor, an array or a number", value)
+    return array
 
 
 def _is_plain(part: Any) -> bool:
-    """Whether it is a number, a text, None or a tuple of these."""
-    if isinstance(part, tuple):
+    """Whether it is a number, a text, None or a tuple of these, and comes back as the same type."""
+    if type(part) is tuple:
         return all(map(_is_plain, part))
-    return part is None or isinstance(
-        part, (bool, int, float, str, numpy.bool, numpy.integer, numpy.floating)
-    )
+    if isinstance(part, numpy.generic):
+        return part.dtype.kind in "biuf" and not isinstance(part.item(), numpy.generic)
+    return part is None or type(part) in (bool, int, float, str)
 
 
-def as_tuple(value: Any) -> Any:
-    """The value as it was before it went through JSON, which knows no tuples."""
-    return tuple(map(as_tuple, value)) if isinstance(value, list) else value
+def _to_json(value: Any) -> Any:
+    """A plain value as JSON can say it: a tuple is a list, a NumPy scalar {"float32": 0.5}."""
+    if isinstance(value, tuple):
+        return [_to_json(item) for item in value]
+    return {value.dtype.name: value.item()} if isinstance(value, numpy.generic) else value
+
+
+def from_json(value: Any) -> Any:
+    """The plain value that a :func:`_to_json` says."""
+    if isinstance(value, dict):
+        return next(numpy.dtype(kind).type(number) for kind, number in value.items())
+    return tuple(map(from_json, value)) if isinstance(value, list) else value
 
 
 def _is_constant(part: Any) -> bool:
     """Whether a step cannot change it: a function, a class, or an object without attributes."""
     fixed = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType)
-    if isinstance(part, (*fixed, type, partial, enum.Enum)):
+    if isinstance(part, (*fixed, type, partial)):
         return True
     return not getattr(part, "__dict__", True) and not hasattr(part, "__len__")
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from minigan.models.gan import GAN, as_tuple
+from minigan.models.gan import GAN, from_json
 
 __all__ = ["build", "defaults", "from_text"]
 
@@ -46,7 +46,7 @@ def build(
     """
     more = {"shape": shape} if shape and "shape" in inspect.signature(kind).parameters else {}
     try:
-        return kind(**{k: as_tuple(v) for k, v in hyperparameters.items()}, **more)
+        return kind(**{k: from_json(v) for k, v in hyperparameters.items()}, **more)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{error}; {_listed(kind)}") from error
 
