@@ -50,7 +50,7 @@ __all__ = [
 Arrays = dict[str, numpy.ndarray]
 
 FORMAT = 3  # of all files of a run together
-STATE_FORMAT = 1  # of what :func:`save` writes
+STATE_FORMAT = 2  # of what :func:`save` writes
 #: The arguments that may grow when a run is resumed; with any other one changed it is another run.
 LENGTH = ("epochs", "steps")
 LOGS = ("history.csv", "timing.csv")
@@ -366,8 +366,10 @@ class Run:
     def _identity(self) -> dict[str, Any]:
         """What a run and its tensor files have in common, wherever the data are and to the end."""
         arguments = self.config.get("arguments", {})
-        same = {k: v for k, v in arguments.items() if k not in (*LENGTH, "data")}
-        return same | {k: self.config.get(k) for k in ("model", "data_sha256")}
+        chosen = arguments.get("hyperparameters") or self.config.get("values", {})
+        differs = (*LENGTH, "data", "hyperparameters")
+        same = {k: v for k, v in arguments.items() if k not in differs}
+        return {**chosen, **same, **{k: self.config.get(k) for k in ("model", "data_sha256")}}
 
     def save_weights(self, nets: Iterable[str], arrays: Arrays, values: Mapping[str, Any]) -> None:
         """Write each net as ATTRIBUTE.safetensors, out of a training state.
