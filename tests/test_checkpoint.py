@@ -134,6 +134,14 @@ def test_save_and_load_of_modules_optimisers_and_states(tmp_path: Path) -> None:
     mg.load(tmp_path / "net")["0.weight"].copy_(np.zeros((3, 2)))  # it can be written to
 
 
+def test_what_save_wrote_before_runs_had_a_new_format_is_read(tmp_path: Path) -> None:
+    """The format of such files is their own: 2, whatever that of a run is."""
+    save_tensors(tmp_path / "old", TENSORS, format_=2)
+    mg.save(TENSORS, tmp_path / "new")
+    assert (tmp_path / "old").read_bytes() == (tmp_path / "new").read_bytes()
+    assert same({k: v.numpy() for k, v in mg.load(tmp_path / "old").items()}, TENSORS)
+
+
 def test_pytorch_reads_what_save_writes(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from safetensors.torch import load_file
@@ -353,7 +361,7 @@ def run(tmp_path: Path) -> Run:
 def test_create_and_open(run: Run) -> None:
     again = Run.open(run.path)
     assert again.config == run.config == {
-        "format": 2, "model": "small", "arguments": {"lr": 0.1}
+        "format": 3, "model": "small", "arguments": {"lr": 0.1}
     }  # fmt: skip
     assert [p.name for p in run.path.iterdir()] == ["config.json"]
 
@@ -403,8 +411,8 @@ def test_open_a_config_that_was_changed(change: tuple[str, str], run: Run) -> No
 
 def test_open_a_run_of_another_format(run: Run) -> None:
     path = run.path / "config.json"
-    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
-    with pytest.raises(ForeignFileError, match=r"config\.json: format 3, this .* format 2"):
+    path.write_text(path.read_text().replace('"format": 3', '"format": 2'))
+    with pytest.raises(ForeignFileError, match=r"config\.json: format 2, this .* format 3"):
         Run.open(run.path)
 
 
@@ -464,8 +472,8 @@ def test_create_where_a_process_was_killed_before_it_wrote_anything(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", "3", '{"model": "mlp"}', '{"format": 2}', '"format"', "[" * 100_000,
-     '{"format": 2, "sha256": 1}'],
+    ["", "{", "[]", "null", "3", '{"model": "mlp"}', '{"format": 3}', '"format"', "[" * 100_000,
+     '{"format": 3, "sha256": 1}'],
     ids=lambda text: text[:20],
 )  # fmt: skip
 def test_open_a_damaged_run(text: str, run: Run) -> None:
@@ -534,9 +542,9 @@ def test_a_checkpoint_of_another_format_is_refused_and_kept(
 ) -> None:
     run.save_checkpoint(*state(1))
     with monkeypatch.context() as patch:
-        patch.setattr("minigan.checkpoint.FORMAT", 3)
+        patch.setattr(save_tensors, "__defaults__", (None, 4))
         run.save_checkpoint(*state(2))
-    with pytest.raises(ForeignFileError, match=r"/checkpoint\.safetensors: format 3, this"):
+    with pytest.raises(ForeignFileError, match=r"/checkpoint\.safetensors: format 4, this"):
         run.load_checkpoint()
 
 
@@ -548,6 +556,21 @@ def test_a_checkpoint_of_another_run_is_refused(run: Run, tmp_path: Path) -> Non
     run.checkpoint_path.write_bytes(other.checkpoint_path.read_bytes())
     with pytest.raises(ForeignFileError, match=r"another run's.*its lr is 0\.2, not 0\.1"):
         run.load_checkpoint()
+
+
+def test_what_was_chosen_of_the_model_is_told_apart_by_its_names(run: Run, tmp_path: Path) -> None:
+    """A name's hyperparameters, or the numbers of a model that was built in Python."""
+    for i, (mine, theirs) in enumerate((
+        ({"arguments": {"hyperparameters": {"lr": 0.1, "width": 8}}, "values": {"lr": 0.1}},
+         {"arguments": {"hyperparameters": {"lr": 0.2, "width": 8}}, "values": {"lr": 0.2}}),
+        ({"arguments": {"hyperparameters": None}, "values": {"lr": 0.1}},
+         {"arguments": {"hyperparameters": None}, "values": {"lr": 0.2}}),
+    )):  # fmt: skip
+        runs = [Run.create(tmp_path / f"{i}{j}", c) for j, c in enumerate((mine, theirs))]
+        runs[1].save_checkpoint(*state(1))
+        runs[0].checkpoint_path.write_bytes(runs[1].checkpoint_path.read_bytes())
+        with pytest.raises(ForeignFileError, match=r"another run's; its lr is 0\.2, not 0\.1$"):
+            runs[0].load_checkpoint()
 
 
 def test_a_longer_run_is_the_same_run(run: Run) -> None:
@@ -785,13 +808,17 @@ def trained() -> nn.Sequential:
 def weights(module: nn.Sequential) -> dict[str, np.ndarray]:
     """As in a training state, where the other player and the optimisers stand beside it."""
     mine = {f"generator.{name}": value.numpy() for name, value in module.state_dict().items()}
-    return mine | {"optimizer.generator.0.step": np.zeros(()), "discriminator.w": np.ones(2)}
+    return mine | {"g_optimizer.0.step": np.zeros(()), "discriminator.w": np.ones(2)}
+
+
+PLAYERS = ("generator", "discriminator")
+VALUES = {"latent_dim": 4, "ratio": 0.1, "sizes": [1, 2], "none": None}
 
 
 def test_weights_come_back(run: Run, trained: nn.Sequential) -> None:
-    run.save_weights(weights(trained))
+    run.save_weights(PLAYERS, weights(trained), VALUES)
     other = generator()
-    run.load_weights("generator", other)
+    assert run.load_weights("generator", other) == VALUES
     assert same(
         {k: v.numpy() for k, v in other.state_dict().items()},
         {k: v.numpy() for k, v in trained.state_dict().items()},
@@ -799,18 +826,36 @@ def test_weights_come_back(run: Run, trained: nn.Sequential) -> None:
 
 
 def test_weights_carry_their_digest_in_the_metadata(run: Run, trained: nn.Sequential) -> None:
-    run.save_weights(weights(trained))
+    run.save_weights(PLAYERS, weights(trained), VALUES)
     with safetensors.safe_open(run.path / "generator.safetensors", framework="numpy") as file:
         meta = json.loads(file.metadata()["minigan"])
     assert len(bytes.fromhex(meta["sha256"])) == 32
-    assert meta["info"] == {"run": {"model": "small", "lr": 0.1, "data_sha256": None}}
+    identity = {"model": "small", "lr": 0.1, "data_sha256": None}
+    assert meta["info"] == {"run": identity, "values": VALUES}
+
+
+def test_nets_whose_files_would_be_one_are_refused(run: Run) -> None:
+    arrays = {f"{net}.w": np.ones(2) for net in ("generator", "Generator", "checkpoint")}
+    for nets, other in ((("generator", "Generator"), "generator"), (("checkpoint",), "checkpoint")):
+        with pytest.raises(ValueError, match=rf"{nets[-1]} cannot be .* {other}\.safetensors"):
+            run.save_weights(nets, arrays, {})
+
+
+def test_the_digest_of_all_weights_is_that_of_the_nets(run: Run, trained: nn.Sequential) -> None:
+    run.save_weights(PLAYERS, weights(trained), VALUES)
+    before = run.weights_sha256()
+    run.save_checkpoint(*state(1))
+    run.save_checkpoint(*state(2))
+    assert run.weights_sha256() == before
+    run.save_weights(PLAYERS, weights(trained) | {"discriminator.w": np.zeros(2)}, VALUES)
+    assert run.weights_sha256() != before
 
 
 @pytest.mark.parametrize("other", [{"arguments": {"lr": 0.2}}, {"data_sha256": "ab"}])
 def test_weights_of_another_run_are_refused(
     other: dict[str, Any], run: Run, trained: nn.Sequential
 ) -> None:
-    run.save_weights(weights(trained))
+    run.save_weights(PLAYERS, weights(trained), VALUES)
     run.config |= other
     with pytest.raises(ForeignFileError, match=r"generator\.safetensors: another run's"):
         run.load_weights("generator", generator())
@@ -824,7 +869,7 @@ def test_the_same_run_may_find_its_data_elsewhere(run: Run) -> None:
 
 
 def test_weights_of_another_architecture_are_refused(run: Run, trained: nn.Sequential) -> None:
-    run.save_weights(weights(trained))
+    run.save_weights(PLAYERS, weights(trained), VALUES)
     other = generator(width=7)
     before = {k: v.numpy() for k, v in other.state_dict().items()}
     with pytest.raises(DamagedFileError, match=r"generator\.safetensors.*\n.*wrong shape"):
@@ -835,7 +880,7 @@ def test_weights_of_another_architecture_are_refused(run: Run, trained: nn.Seque
 def test_pytorch_reads_the_weights(run: Run, trained: nn.Sequential) -> None:
     torch = pytest.importorskip("torch")
     load_file = pytest.importorskip("safetensors.torch").load_file
-    run.save_weights(weights(trained))
+    run.save_weights(PLAYERS, weights(trained), VALUES)
     theirs = torch.nn.Sequential(
         torch.nn.Linear(4, 6, bias=False),
         torch.nn.BatchNorm1d(6),
