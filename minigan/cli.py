@@ -182,22 +182,27 @@ def train(
 
 def _chosen(model: str, settings: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
     """The hyperparameters out of --set, --loss and --lr."""
-    given: dict[str, str] = {}
+    kind, chosen = MODELS[model], dict[str, Any]()
     for setting in [*settings, *(f"{k}={v}" for k, v in options.items() if v is not None)]:
-        key, equals, value = setting.partition("=")
+        key, equals, text = setting.partition("=")
+        there_is = hyperparameters.listed(kind)
         if not equals:
-            raise click.UsageError(f"--set {setting}: expected KEY=VALUE")
-        if given.get(key, value) != value:
-            raise click.UsageError(f"{key} is given twice, as {given[key]} and as {value}")
-        given[key] = value
-    return hyperparameters.from_text(MODELS[model], given)
+            raise click.UsageError(f"--set {setting}: expected KEY=VALUE; {there_is}")
+        value = hyperparameters.from_text(kind, {key: text})[key]
+        if key in chosen and chosen[key] != value:
+            raise click.UsageError(
+                f"{key} is given twice, as {chosen[key]} and as {value}; {there_is}"
+            )
+        chosen[key] = value
+    return chosen
 
 
 def _say_how_it_ended(context: click.Context, ended: Training, go_on: str) -> None:
     assert ended.path is not None
     done = ended.trainer.steps_done
     if not ended.finished:
-        click.echo(f"stopped and saved at step {done:,}; {go_on}")
+        saved = "stopped and saved" if Run.open(ended.path).has_checkpoint else "stopped"
+        click.echo(f"{saved} at step {done:,}; {go_on}")
         context.exit(130)
     if ended.steps:
         click.echo(f"done: {runs.picture(ended.path, math.ceil(ended.trainer.data.epoch))}")
@@ -303,7 +308,7 @@ def load_model(run: Run) -> GAN:
             f"{run.path} is a run of {name}, a model that the command does not know, only "
             "the Python code that defines it: minigan.train(..., resume=True).model"
         )
-    chosen = run.config["arguments"]["hyperparameters"]
+    chosen = run.config["arguments"]["hyperparameters"] or {}
     model = hyperparameters.build(MODELS[name], chosen, tuple(run.config["data_shape"][1:]))
     try:
         for net, module in model.parts(Module).items():
@@ -339,6 +344,11 @@ def evaluate_run(context: click.Context, run_path: Path, n: int) -> None:
     run = Run.open(run_path)
     model = load_model(run)
     name = run.config["arguments"]["data"]
+    if name is None:
+        raise click.UsageError(
+            f"{run.path} was trained on images that no name leads to; measure the samples in "
+            "Python: minigan.evaluation.evaluate"
+        )
     train_images, train_labels = data.load(name)
     runs.check_data(run, data.fingerprint(train_images, train_labels))
     reference = evaluation.Reference.of(train_images, *data.load(name, "test"), n)

@@ -23,9 +23,10 @@ import numpy
 
 from minigan import backend, plotting
 from minigan import data as datasets
-from minigan.arguments import integer
+from minigan.arguments import flag, integer, wrong_type
 from minigan.checkpoint import LENGTH, PARTIAL, DamagedFileError, Run, RunInUseError
 from minigan.console import in_a_notebook, say
+from minigan.losses import Objective
 from minigan.models import GAN, MODELS, hyperparameters
 from minigan.nn import Module
 from minigan.training import DivergedError, Trainer, fit, is_finished
@@ -62,10 +63,10 @@ class Training:
         finished: whether the run has its whole length; else it was asked to stop.
     """
 
-    model: GAN
-    rows: list[dict[str, float]]
+    model: GAN = field(repr=False)
+    rows: list[dict[str, float]] = field(repr=False)
     path: Path | None
-    trainer: Trainer
+    trainer: Trainer = field(repr=False)
     steps: int
     finished: bool
 
@@ -111,34 +112,25 @@ def train(
         raise TypeError(f"train: model must be a name or a GAN, got {type(model).__name__}")
     recipe = model if isinstance(model, Recipe) else None
     kind: type[GAN] = MODELS[model.name] if isinstance(model, Recipe) else type(model)
-    name, folder = model.name, None if out is None else Path(out)
-    if resume and folder is None:
+    name, folder = model.name, _folder(out)
+    if flag("train", "resume", resume) and folder is None:
         raise ValueError("train: resume needs out, the directory of the run to go on with")
-    length = {"epochs": epochs, "steps": steps}
-    for key, value in length.items():
-        if value is not None:
-            integer("train", key, value, 1)
+    numbers = {"epochs": (epochs, 1), "steps": (steps, 1), "batch_size": (batch_size, 2),
+               "seed": (seed, 0)}  # fmt: skip
+    given = {k: integer("train", k, v, least) for k, (v, least) in numbers.items() if v is not None}
     if epochs is not None and steps is not None:
         raise ValueError("epochs and steps both say how long; give one of them")
-    if epochs is None and steps is None:
-        length["epochs"] = kind.epochs
-    asked = {
-        **length,
-        "data": _data_name(data),
-        "batch_size": kind.batch_size if batch_size is None else batch_size,
-        "seed": seed,
-        "hyperparameters": hyperparameters.defaults(kind) | dict(recipe.chosen) if recipe else None,
-    }
-    asked = json.loads(json.dumps(asked))  # as it comes back from config.json
-    given = {k for k, v in (("epochs", epochs), ("steps", steps), ("batch_size", batch_size),
-                            ("seed", seed), ("data", data)) if v is not None}  # fmt: skip
+    asked = _asked(kind, recipe, data, given)
+    if recipe and not resume and asked["data"] in datasets.NAMES:  # all of one shape
+        with backend.streams_kept():  # a mistake is told before a download
+            hyperparameters.build(kind, asked["hyperparameters"])
 
     with contextlib.ExitStack() as stack:
         run = None
         if resume and folder is not None:
             stack.enter_context(Run.open(folder).claimed())
             run = Run.open(folder)  # once more: until it was claimed, it could change
-            _merge(run, name, asked, given, recipe)
+            _merge(run, name, asked, {*given}, recipe)
             asked = run.config["arguments"]
         if isinstance(data, (str, os.PathLike)) or data is None:
             data = asked["data"]
@@ -148,10 +140,13 @@ def train(
             backend.manual_seed(asked["seed"])
         gan = model
         if isinstance(gan, Recipe):
-            gan = hyperparameters.build(kind, asked["hyperparameters"], images.shape[1:])
+            chosen = asked["hyperparameters"]
+            if chosen is None:  # the run was made with a GAN; what it has is compared below
+                chosen = gan.chosen
+            gan = hyperparameters.build(kind, chosen, images.shape[1:])
         trainer = Trainer(gan, gan.batches(images, labels, asked["batch_size"]))
         length = {key: asked[key] for key in LENGTH}
-        values = json.loads(json.dumps(gan.state()[1]))
+        values = _values(gan)
         if run is not None:
             _load_state(run, trainer, values, fingerprint, length)
         elif folder is not None:
@@ -173,11 +168,10 @@ def _go(trainer: Trainer, run: Run | None, length: dict[str, Any], what: str) ->
             into = f", into {run.path}" if run else ""
             say(f"{what}, {unit} {done:,} to {length[unit]:,}{into}")
             rows = fit(trainer, run=run, on_epoch=draw, **length)
-        finished = is_finished(trainer, **length)
+        finished, last = is_finished(trainer, **length), math.ceil(trainer.data.epoch)
+        if finished and draw is not None and trainer.data.epoch < last:  # ended within an epoch
+            draw(last)
         if finished and run is not None:
-            last = math.ceil(trainer.data.epoch)
-            if draw is not None and trainer.data.epoch < last:  # steps ended within an epoch
-                draw(last)
             _draw_summary(run, trainer.model, [picture(run.path, i) for i in range(last + 1)])
     except DivergedError as error:
         good = f"; {run.checkpoint_path} is the last good checkpoint" if run else ""
@@ -196,6 +190,34 @@ def _go(trainer: Trainer, run: Run | None, length: dict[str, Any], what: str) ->
 # --- What is asked for ----------------------------------------------------------------------------
 
 
+def _folder(out: Any) -> Path | None:
+    """The run's directory, None for none."""
+    if out is None:
+        return None
+    if not isinstance(out, (str, os.PathLike)):
+        raise wrong_type("train", "out", "the path of a directory", out)
+    if not os.fspath(out):
+        raise ValueError("train: out must be the path of a directory, got no name")
+    return Path(out)
+
+
+def _asked(
+    kind: type[GAN], recipe: Recipe | None, data: Any, given: Mapping[str, int]
+) -> dict[str, Any]:
+    """What config.json says was asked for: what was given, and else the usual."""
+    asked = {
+        "epochs": kind.epochs if "steps" not in given else None,
+        "steps": None,
+        "data": _data_name(data),
+        "batch_size": kind.batch_size,
+        "seed": None,
+        **given,
+        "hyperparameters": {**hyperparameters.defaults(kind), **recipe.chosen} if recipe else None,
+    }
+    as_read: dict[str, Any] = json.loads(json.dumps(asked))  # tuples become lists
+    return as_read
+
+
 def _data_name(data: Any) -> str | None:
     """What config.json says of the data: a name, a folder wherever a run is resumed, or None."""
     if not isinstance(data, (str, os.PathLike)):
@@ -212,10 +234,23 @@ def _loaded(data: Any) -> tuple[numpy.ndarray, numpy.ndarray | None]:
         images, labels = datasets.load(data)
     elif isinstance(data, tuple) and len(data) == 2:
         images, labels = data
-    else:
+    elif isinstance(data, numpy.ndarray):
         images, labels = data, None
+    else:
+        raise TypeError(
+            "train: data must be a name, a folder, an array of images, or the pair (images, "
+            f"labels), got a {type(data).__name__}"
+        )
     images = datasets.as_images(images)
-    return images, None if labels is None else numpy.asarray(labels)
+    if labels is not None:
+        labels = numpy.asarray(labels)
+        if labels.dtype.kind not in "iu":
+            raise TypeError(f"train: labels must be integers, got {labels.dtype}")
+        if labels.shape != (len(images),):
+            raise ValueError(
+                f"train: labels must have shape ({len(images)},), one per image, got {labels.shape}"
+            )
+    return images, labels
 
 
 def _create(
@@ -252,10 +287,12 @@ def _merge(
         raise DamagedFileError(f"{run.path / 'config.json'}: damaged (a part is missing)")
     theirs, ours = stored["hyperparameters"] or {}, asked["hyperparameters"] or {}
     pairs = [("model", run.config["model"], name)]
+    if None not in (stored["data"], asked["data"]):  # arrays have no name; their hash is compared
+        pairs.append(("data", stored["data"], asked["data"]))
     pairs += [(k, stored[k], asked[k]) for k in sorted(given - {*LENGTH})]
-    pairs += [(k, theirs.get(k), ours[k]) for k in (recipe.chosen if recipe else ())]
+    pairs += [(k, theirs[k], ours[k]) for k in (recipe.chosen if recipe else ()) if k in theirs]
     for key, was, is_ in pairs:
-        if was != is_ and not (key == "data" and is_ is None):  # arrays are known by their hash
+        if was != is_:
             raise ValueError(
                 f"the run was made with {key} {was!r}, not {is_!r}; "
                 "resuming changes nothing but a larger number of epochs or steps"
@@ -277,18 +314,16 @@ def _load_state(
 ) -> None:
     """Put the trainer where the run's checkpoint is, and the run's files with it."""
     check_data(run, fingerprint)
-    for key in values.keys() | run.config["values"].keys():
-        was, is_ = (v.get(key, "nothing") for v in (run.config["values"], values))
-        if was != is_:
-            raise ValueError(f"the run began with {key} {was!r}, this model has {is_!r}")
     history = b""
     if run.has_checkpoint:  # else it was stopped before the first one: start at step 0
-        history = _load_checkpoint(run, trainer)
+        history = _load_checkpoint(run, trainer, values)
     elif run.logs["history.csv"]:  # which has no row before the first checkpoint is written
         raise DamagedFileError(
             f"{run.checkpoint_path}: missing, and so is the one before; nothing was changed. "
             "To start anew, choose another directory"
         )
+    else:
+        _check_values(run, values)
     done = trainer.steps_done
     if done and not is_finished(trainer, **length) and not trainer.is_logged:
         done -= 1  # a shorter run's last row, which a longer one does not have
@@ -306,9 +341,26 @@ def check_data(run: Run, fingerprint: str) -> None:
         )
 
 
-def _load_checkpoint(run: Run, trainer: Trainer) -> bytes:
+def _values(model: GAN) -> dict[str, Any]:
+    """What tells a model from others of its class: numbers, its optimisers' too, and its game."""
+    games = {name: game.name for name, game in model.parts(Objective).items()}
+    values: dict[str, Any] = json.loads(json.dumps(model.state()[1] | games))
+    return values
+
+
+def _check_values(run: Run, values: dict[str, Any], saved: dict[str, Any] | None = None) -> None:
+    """ValueError if a model's values are neither what the run began with nor what it saved."""
+    began = run.config["values"]
+    for key in sorted(values.keys() | began.keys()):
+        was, is_ = (v.get(key, "nothing") for v in (began, values))
+        if is_ not in (was, (saved or {}).get(key, was)):
+            raise ValueError(f"the run began with {key} {was!r}, this model has {is_!r}")
+
+
+def _load_checkpoint(run: Run, trainer: Trainer, values: dict[str, Any]) -> bytes:
     """Set the trainer and the nets' files to the newest checkpoint; its history.csv."""
     arrays, info, warning = run.load_checkpoint()
+    _check_values(run, values, info.get("values"))
     if warning:
         say(warning)
     try:

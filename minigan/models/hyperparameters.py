@@ -8,7 +8,7 @@ from typing import Any
 
 from minigan.models.gan import GAN, from_json
 
-__all__ = ["build", "defaults", "from_text"]
+__all__ = ["build", "defaults", "from_text", "listed"]
 
 WORDS = {"true": True, "false": False}
 
@@ -27,12 +27,12 @@ def from_text(kind: type[GAN], given: Mapping[str, str]) -> dict[str, Any]:
     known, values = defaults(kind), {}
     for key, text in given.items():
         if key not in known:
-            raise ValueError(f"{kind.name} has no hyperparameter {key!r}; {_listed(kind)}")
+            raise ValueError(f"{kind.name} has no hyperparameter {key!r}; {listed(kind)}")
         try:
             values[key] = _value(text, known[key])
         except ValueError as error:
             raise ValueError(
-                f"{kind.name}: {key} must be {_words(known[key])}, got {text!r}; {_listed(kind)}"
+                f"{kind.name}: {key} must be {_words(known[key])}, got {text!r}; {listed(kind)}"
             ) from error
     return values
 
@@ -47,11 +47,12 @@ def build(
     more = {"shape": shape} if shape and "shape" in inspect.signature(kind).parameters else {}
     try:
         return kind(**{k: from_json(v) for k, v in hyperparameters.items()}, **more)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{error}; {_listed(kind)}") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{error}; {listed(kind)}") from error
 
 
-def _listed(kind: type[GAN]) -> str:
+def listed(kind: type[GAN]) -> str:
+    """All hyperparameters with their defaults, in words for an error."""
     pairs = (f"{k} = {_shown(v)}" for k, v in defaults(kind).items())
     return f"{kind.name} has {', '.join(pairs)}"
 
