@@ -21,7 +21,7 @@ from commands import Result, assert_same_runs, content, idx, minigan, refused
 from libraries import BOTH, use
 from PIL import Image
 
-from minigan import backend, cli, data, plotting
+from minigan import backend, data, plotting, runs
 from minigan.checkpoint import Run, load_tensors
 from minigan.data import mnist
 from minigan.models import MODELS
@@ -91,22 +91,21 @@ def test_config_says_how_to_repeat_the_run(finished: Path, digits: Path) -> None
     config = json.loads((finished / "config.json").read_text())
     assert config["model"] == "mlp"
     assert config["arguments"] == {
-        "model": "mlp",
-        "loss": "non_saturating",
-        "data": str(digits),
         "epochs": None,
         "steps": 8,
+        "data": str(digits),
         "batch_size": 64,
-        "lr": 0.0005,
         "seed": 0,
+        "hyperparameters": {"lr": 0.0005, "latent_dim": 64, "loss": "non_saturating"},
     }
+    assert config["values"]["latent_dim"] == 64 and config["values"]["d_optimizer.lr"] == 0.0005
     assert config["backend"] == backend.name()
     assert config["versions"]["numpy"] == np.__version__
     assert set(config["versions"]) == {"minigan", "numpy", "python"}
     images, labels = data.load(digits)
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     assert config["data_sha256"] == digest
-    assert config["data_images"] == 200
+    assert config["data_shape"] == [200, 1, 28, 28]
 
 
 def test_history_has_no_clock_and_timing_has_it(finished: Path) -> None:
@@ -219,9 +218,9 @@ def test_another_seed_gives_other_bytes(finished: Path, digits: Path, tmp_path: 
 def test_a_run_of_the_games_on_scores(
     model: str, loss: str, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped and resumed to the same bytes; what the curves show is called a score."""
-    titles: list[str] = []
-    monkeypatch.setattr(plotting, "save_score_curves", lambda *given: titles.append(given[2]))
+    """Stopped and resumed to the same bytes; the curves are drawn as that game's."""
+    drawn: list[Any] = []
+    monkeypatch.setattr(plotting, "save_curves", lambda *given: drawn.append(given[2:]))
     size = ("--batch-size", "20") if model == "mlp" else ("--batch-size", "8")
     for name, parts in (("whole", ["4"]), ("parts", ["2", "4"])):
         for steps in parts:
@@ -236,7 +235,9 @@ def test_a_run_of_the_games_on_scores(
         "step", "epoch", "d_loss", "d_real", "d_fake", "g_loss", "d_grad_norm", "g_grad_norm",
     ]  # fmt: skip
     assert np.isfinite([[float(value) for value in row.values()] for row in rows]).all()
-    assert len(titles) == 3 and all(loss in title for title in titles)
+    at_rest = {"hinge": {}, "least_squares": {"d_loss": 0.5, "d_real": 0.5, "d_fake": 0.5}}
+    assert len(drawn) == 3 and all(loss in title for title, _ in drawn)
+    assert [references for _, references in drawn] == [at_rest[loss]] * 3
     assert minigan("sample", tmp_path / "whole", "-n", "4", "-o", "grid.png").code == 0
 
 
@@ -334,7 +335,7 @@ def test_where_matplotlib_keeps_its_files_is_as_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MPLCONFIGDIR", "mine")
-    with cli._matplotlib_in(tmp_path):
+    with runs.matplotlib_in(tmp_path):
         assert Path(os.environ["MPLCONFIGDIR"]).parent == tmp_path
     assert os.environ["MPLCONFIGDIR"] == "mine" and list(tmp_path.iterdir()) == []
 
@@ -471,9 +472,13 @@ def test_a_run_stopped_before_its_first_step_is_done_can_be_resumed(
         if moment == "before the first step":
             patch.setattr(plotting, "save_grid", interrupt)
         else:
-            patch.setattr("minigan.training.discriminator_step", interrupt)
-        assert minigan("train", "mlp", *arguments).code == 130
-    assert Run.open(out).has_checkpoint == (moment == "in the first step")
+            patch.setattr(MODELS["mlp"], "step", interrupt)
+        result = minigan("train", "mlp", *arguments)
+        assert result.code == 130
+    has_one = moment == "in the first step"
+    assert Run.open(out).has_checkpoint == has_one
+    said = "stopped and saved" if has_one else "stopped"
+    assert result.out.startswith(f"{said} at step 0; go on with: minigan train mlp --out {out}")
     train(out, "--resume")
     assert_same_runs(finished, out)
 
@@ -554,7 +559,7 @@ def test_out_is_a_file(digits: Path, tmp_path: Path) -> None:
         ),
         ("train mlp --data cifar", ["cifar", "mnist", "mnist-mini", "fashion-mnist", "folder"]),
         ("train mlp --backend cudy", ["numpy", "cupy", "auto"]),
-        ("train mlp --epochs 1 --steps 1", ["--epochs", "--steps"]),
+        ("train mlp --epochs 1 --steps 1", ["epochs and steps both say how long; give one"]),
         ("train mlp --epochs 0", ["--epochs", "0"]),
         ("train mlp --steps -3", ["--steps", "-3"]),
         ("train mlp --batch-size 1", ["--batch-size", "1"]),
@@ -731,7 +736,7 @@ def test_sample_arrays(finished: Path, tmp_path: Path) -> None:
     with np.load("x.npz") as file:
         assert list(file) == ["images"]
         images = file["images"]
-    assert images.dtype == np.uint8 and images.shape == (10, 28, 28)
+    assert images.dtype == np.uint8 and images.shape == (10, 1, 28, 28)
     assert content(finished) == before
     for name, seed in (("y.npz", "0"), ("z.npz", "1")):
         assert minigan("sample", finished, "-n", "10", "-o", name, "--seed", seed).code == 0
@@ -771,7 +776,7 @@ def test_sample_walks(finished: Path) -> None:
     assert minigan("sample", finished, "--interpolate", "-n", "10", "-o", "w.npz").code == 0
     with np.load("w.npz") as arrays:
         walks = arrays["images"]
-    assert walks.shape == (12, 28, 28) and walks.dtype == np.uint8  # three rows of four
+    assert walks.shape == (12, 1, 28, 28) and walks.dtype == np.uint8  # three rows of four
     assert minigan("sample", finished, "-n", "6", "-o", "ends.npz").code == 0
     with np.load("ends.npz") as arrays:
         ends = arrays["images"].astype(int)
@@ -876,7 +881,9 @@ def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_train_without_a_network_says_what_it_uses(tmp_path: Path) -> None:
     result = train(tmp_path / "run", "--steps", "1")
     assert "embedded subset" in result.err
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["data_images"] == 10_000
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["data_shape"] == [
+        10_000, 1, 28, 28,
+    ]  # fmt: skip
 
 
 @pytest.mark.usefixtures("_offline")
@@ -890,9 +897,9 @@ def test_fashion_has_no_substitute(tmp_path: Path) -> None:
 
 OPTIONS = {
     "": ["train", "sample", "data", "bench", "--version"],
-    "train": ["--loss", "--data", "--epochs", "--steps", "--batch-size", "--lr", "--seed",
-              "--backend", "--out", "--resume", "minimax|non_saturating", "numpy|cupy|auto",
-              "mnist|mnist-mini|fashion-mnist|PATH", "(the model's)", "runs/MODEL"],
+    "train": ["--loss", "--set", "KEY=VALUE", "--data", "--epochs", "--steps", "--batch-size",
+              "--lr", "--seed", "--backend", "--out", "--resume", "minimax|non_saturating",
+              "numpy|cupy|auto", "mnist|mnist-mini|fashion-mnist|PATH", "(the model's)", "runs/MODEL"],
     "sample": ["-n", "--seed", "-o", "RUN", ".png", ".npz"],
     "data": ["info", "verify", "fetch"],
     "data info": ["NAME"],
