@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import checkpoint, plotting, training
+from minigan import checkpoint, console, plotting, training
 from minigan.cli import cli, main
+from minigan.models import explore
 
 F, nn = mg.functional, mg.nn
 HERE = Path(__file__).parent
@@ -46,7 +47,8 @@ def look_up(path: str) -> Any:
     """'nn.Module.train' under the package or one of the modules it does not import by itself."""
     here: Any = mg
     for name in path.split("."):
-        modules = {"training": training, "checkpoint": checkpoint, "plotting": plotting}
+        modules = {"training": training, "checkpoint": checkpoint, "plotting": plotting,
+                   "console": console}  # fmt: skip
         here = modules[name] if here is mg and name in modules else getattr(here, name)
     return here
 
@@ -194,21 +196,37 @@ SIGNATURES = {
     "data.ring8": "(radius=1.0, sigma=0.01)",
     "data.grid25": "()",
     # models
-    "models.MLPGAN": "(latent_dim=64)",
-    "models.DCGAN": "(latent_dim=100, width=None)",
-    "models.HalfDCGAN": "(latent_dim=100, width=None)",
-    "models.MLPGAN.sample": "(n, seed=None)",
-    "models.MLPGAN.generate": "(z)",
-    "models.MLPGAN.interpolate": "(rows, steps, seed=None)",
-    "models.MLPGAN.feature_maps": "(z)",
+    "models.MLPGAN": "(lr=0.0005, latent_dim=64, loss='non_saturating', shape=(1, 28, 28))",
+    "models.DCGAN": "(lr=0.001, latent_dim=100, width=64, loss='non_saturating', "
+    "shape=(1, 28, 28))",
+    "models.HalfDCGAN": "(lr=0.001, latent_dim=100, width=32, loss='non_saturating', "
+    "shape=(1, 28, 28))",
+    "models.MaxoutGAN": "(lr=0.1, latent_dim=100, loss='non_saturating', shape=(1, 28, 28))",
+    "models.GAN": "()",
+    "models.GAN.batches": "(images, labels, batch_size)",
+    "models.GAN.start": "(data)",
+    "models.GAN.step": "(data, t)",
+    "models.GAN.references": "()",
+    "models.GAN.latents": "(n, rng=None)",
+    "models.GAN.draw": "(z)",
+    "models.GAN.generate": "(z)",
+    "models.GAN.sample": "(n, seed=None)",
+    "models.GAN.preview": "()",
+    "models.GAN.state": "()",
+    "models.GAN.load_state": "(arrays, values)",
+    "models.gan.discriminator_step": "(generator, discriminator, objective, optimizer, real, z)",
+    "models.gan.generator_step": "(generator, discriminator, objective, optimizer, z)",
+    "models.explore.interpolate": "(model, rows, steps, seed=None)",
+    "models.explore.feature_maps": "(model, z)",
+    "models.pretrained": "()",
     # training, checkpoint, plotting
-    "training.discriminator_step": "(generator, discriminator, objective, optimizer, real, z)",
-    "training.generator_step": "(generator, discriminator, objective, optimizer, z)",
-    "training.Trainer": "(model, images, objective, *, batch_size=None, lr=None)",
-    "training.fit": "(trainer, steps, run=None, on_epoch=None)",
-    "training.progress": "(total, initial=0)",
-    "checkpoint.save_tensors": "(path, tensors, info=None)",
-    "checkpoint.load_tensors": "(path)",
+    "train": "(model, data=None, *, epochs=None, steps=None, batch_size=None, seed=None, "
+    "out=None, resume=False)",
+    "training.Trainer": "(model, data)",
+    "training.fit": "(trainer, steps=None, run=None, on_epoch=None, *, epochs=None)",
+    "console.progress": "(total, initial=0)",
+    "checkpoint.save_tensors": "(path, tensors, info=None, format_=3)",
+    "checkpoint.load_tensors": "(path, format_=3)",
     "checkpoint.write_atomic": "(path, content)",
     "checkpoint.Run.create": "(path, config)",
     "checkpoint.Run.open": "(path)",
@@ -513,14 +531,19 @@ RAISES: dict[str, tuple[type[Exception], Callable[[], Any]]] = {
     "a negative learning rate": (ValueError, lambda: mg.optim.Adam([t(2, grad=True)], -1.0)),
     "nothing to optimise": (ValueError, lambda: mg.optim.SGD([], 0.1)),
     "an unknown split": (ValueError, lambda: mg.data.load("mnist-mini", "tset")),
-    "interpolate(0, 2)": (ValueError, lambda: mg.models.MLPGAN().interpolate(0, 2)),
-    "interpolate(1, 1)": (ValueError, lambda: mg.models.MLPGAN().interpolate(1, 1)),
+    "interpolate(0, 2)": (ValueError, lambda: explore.interpolate(mg.models.MLPGAN(), 0, 2)),
+    "interpolate(1, 1)": (ValueError, lambda: explore.interpolate(mg.models.MLPGAN(), 1, 1)),
     "feature maps of vectors": (
         ValueError,
-        lambda: mg.models.MLPGAN().feature_maps(mg.models.MLPGAN().latents(1)),
+        lambda: explore.feature_maps(mg.models.MLPGAN(), mg.models.MLPGAN().latents(1)),
     ),
     "sample(0)": (ValueError, lambda: mg.models.MLPGAN().sample(0)),
+    "wasserstein": (ValueError, lambda: mg.models.MLPGAN(loss="wasserstein")),
+    "an unknown model": (ValueError, lambda: mg.train("mpl", "mnist-mini")),
+    "epochs and steps": (ValueError, lambda: mg.train("mlp", "mnist-mini", epochs=1, steps=1)),
     # TypeError: types and dtypes
+    "a model that is none": (TypeError, lambda: mg.train(nn.Linear(2, 1), "mnist-mini")),
+    "steps that are no integer": (TypeError, lambda: mg.train("mlp", "mnist-mini", steps=1.5)),
     "integers with gradients": (TypeError, lambda: mg.tensor([1, 2], requires_grad=True)),
     "booleans with gradients": (TypeError, lambda: mg.tensor([True], requires_grad=True)),
     "two float dtypes in one op": (TypeError, lambda: t(2) + t(2, dtype="float64")),
@@ -586,6 +609,7 @@ def test_an_error_names_what_was_wrong_with_both_shapes() -> None:
 def test_kinds_of_errors() -> None:
     assert issubclass(training.DivergedError, RuntimeError)
     assert issubclass(checkpoint.DamagedFileError, ValueError)
+    assert issubclass(mg.runs.WriteError, RuntimeError)
     assert issubclass(mg.GradcheckError, AssertionError)
 
 
@@ -615,8 +639,8 @@ def test_without_cupy_only_auto_falls_back_and_says_so(monkeypatch: pytest.Monke
 # --- The command line -----------------------------------------------------------------------------
 
 OPTIONS = {
-    "train": {"model", "--loss", "--data", "--epochs", "--steps", "--batch-size", "--lr", "--seed",
-              "--backend", "--out", "--resume"},
+    "train": {"model", "--loss", "--set", "--data", "--epochs", "--steps", "--batch-size", "--lr",
+              "--seed", "--backend", "--out", "--resume"},
     "sample": {"run_path", "-n", "--seed", "-o", "--out", "--interpolate", "--feature-maps",
                "--backend"},
     "data info": {"name"},
@@ -659,11 +683,35 @@ def test_choices() -> None:
 
 
 DEFAULTS = {
-    "train mlp": {"model": "mlp", "loss": "non_saturating", "data_name": "mnist", "seed": 0,
-                  "resume": False, "epochs": None, "steps": None},
+    "train mlp": {"model": "mlp", "loss": None, "data": None, "seed": None, "lr": None,
+                  "settings": (), "resume": False, "epochs": None, "steps": None, "out": None},
     "sample runs/mlp": {"n": 64, "seed": 0, "run_path": Path("runs/mlp"), "out": Path("grid.png")},
     "data verify": {"name": "mnist"},
 }  # fmt: skip
+
+
+def test_what_train_takes_where_nothing_is_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """For a new run; a resumed one takes its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["minigan", "train", "dcgan"])
+    seen: list[Any] = []
+
+    def watched(model: Any, **arguments: Any) -> Any:
+        seen.append((model.name, model.chosen, arguments))
+        raise ValueError("seen")
+
+    monkeypatch.setattr("minigan.runs.train", watched)
+    for more in ([], ["--resume"]):
+        monkeypatch.setattr(sys, "argv", ["minigan", "train", "dcgan", *more])
+        with pytest.raises(SystemExit):
+            main()
+    given = {"epochs": None, "steps": None, "batch_size": None, "out": Path("runs/dcgan")}
+    assert seen == [
+        ("dcgan", {}, given | {"data": "mnist", "seed": 0, "resume": False}),
+        ("dcgan", {}, given | {"data": None, "seed": None, "resume": True}),
+    ]
 
 
 @pytest.mark.parametrize("line", DEFAULTS)
@@ -709,6 +757,11 @@ EXIT_CODES = {
     "train mlp --batch-size 1": 2,
     "train mlp --lr 0": 2,
     "train mlp --lr -0.1": 2,
+    "train mlp --set width=8": 2,
+    "train mlp --set lr": 2,
+    "train mlp --set lr=": 2,
+    "train mlp --set lr=nan": 2,
+    "train mlp --set lr=0.1 --lr 0.2": 2,
     "train mlp --seed -1": 2,
     "train mlp --no-such-option": 2,
     "train mlp --resume": 2,

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from minigan import bench, data, evaluation
 from minigan.backend import LIBRARIES
-from minigan.cli import DATA_NAMES, cli
+from minigan.cli import cli
 from minigan.data import mnist
 from minigan.grading.course import Course
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.on_the_host("looks at arguments, touches no array libra
 #: By command, what stays in order while other parameters are nonsense.
 RESTS: dict[str, list[dict[str, str]]] = {
     "train": [
-        {"model": "mlp", "data_name": ".", "steps": "1", "batch_size": "2", "out": "new"},
+        {"model": "mlp", "data": ".", "steps": "1", "batch_size": "2", "out": "new"},
         {"model": "mlp", "out": "run", "resume": ""},
     ],
     "sample": [{"run_path": "run", "n": "1", "out": "grid.png"}],
@@ -139,7 +139,7 @@ def is_named(text: str) -> bool:
     return True
 
 
-no_data = where(lambda t: t not in DATA_NAMES and (t == "" or Path(t) != Path()), "MNIST", "empty")
+no_data = where(lambda t: t not in data.NAMES and (t == "" or Path(t) != Path()), "MNIST", "empty")
 no_task = where(lambda text: text != "" and not is_named(text), "99", "01.9", "1.1.1", "ch01")
 no_name = where(lambda text: not text.isidentifier())
 #: By command and parameter.
@@ -151,7 +151,25 @@ OWN: dict[str, Nonsense] = {
     "grade out": (("", ".", "folder", "none/grades.csv", "file/x"), st.just("folder")),
     "scaffold name": no_name,
     "scaffold function": no_name,
-    "train data_name": no_data,
+    "train data": no_data,
+    "train settings": where(
+        lambda text: text.partition("=")[0] not in ("lr", "latent_dim", "loss"),
+        *(
+            "lr",
+            "lr=",
+            "lr=x",
+            "lr=nan",
+            "lr=-1",
+            "lr=inf",
+            "lr=1e999",
+            "lr=1,2",
+            "LR=0.1",
+            " lr=1",
+        ),
+        *("latent_dim=", "latent_dim=0", "latent_dim=-1", "latent_dim=1.5", "latent_dim=1e1"),
+        *(f"latent_dim={'9' * 300}", f"latent_dim={'9' * 5000}", "shape=1,28,28", "game=hinge"),
+        *("loss=", "loss=wasserstein", "loss=Hinge", "loss=hinge ", "=", "==", "=lr=1", "lr=0=0"),
+    ),
     "data info name": no_data,
     "data verify name": no_data,
     "data fetch name": where(lambda text: text not in mnist.MIRRORS, "mnist-mini"),
