@@ -22,9 +22,7 @@ import itertools
 import operator
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
@@ -32,8 +30,10 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 
-#: ``vjp(g)``, or ``vjp(g, out)`` where the derivative is cheapest written with the op's own output.
+#: ``vjp(g, *needed)``: what it needs beside the incoming gradient is named where it is recorded.
 VJP = Callable[..., "Tensor"]
+#: Among what a VJP needs, the operation's own output: there is no such Tensor yet.
+OUTPUT: Any = object()
 #: What an operator takes on its other side.
 Operand: TypeAlias = "Tensor | float | Any"
 
@@ -113,7 +113,7 @@ class Node:
 
     Attributes:
         parents: the nodes of its differentiable inputs; none for a leaf.
-        vjps: the VJP towards each parent; None once the graph was freed.
+        vjps: towards each parent, the VJP and what it needs; None once the graph was freed.
         order: when it was recorded. Inputs come before what uses them, so descending order is a
             topological order of the backward walk.
         shape, dtype: those of the value it stands for, and so those of its gradient.
@@ -124,13 +124,13 @@ class Node:
 
     __slots__ = ("_vjp_name", "dtype", "leaf", "order", "parents", "shape", "value", "vjps")
 
-    vjps: Sequence[VJP] | None
+    vjps: Sequence[Sequence[Any]] | None
     leaf: weakref.ref[Tensor] | None
 
-    def __init__(self, parents: Sequence[Node], vjps: Sequence[VJP], value: Array):
+    def __init__(self, parents: Sequence[Node], vjps: Sequence[Sequence[Any]], value: Array):
         self.parents = parents
         self.vjps = vjps
-        self._vjp_name = vjps[0].__qualname__ if vjps else "leaf"
+        self._vjp_name = getattr(vjps[0][0], "__qualname__", "custom") if vjps else "leaf"
         self.order = next(_clock)
         self.shape = value.shape
         self.dtype = value.dtype
@@ -149,52 +149,22 @@ class Node:
         out._node, out._stamp = self, self.value[1]
         return out
 
-    def apply(self, vjp: VJP, g: Tensor) -> Tensor:
-        """One VJP of this operation, with what it holds and what it returns checked."""
-        for cell in vjp.__closure__ or ():
-            held = cell.cell_contents
-            for t in (held,) if isinstance(held, Tensor) else _tensors(held, ()):
-                if t._stamp[0] > self.order:
-                    raise self._changed(t)
-        if vjp.__code__.co_argcount == 1:
-            part = vjp(g)
-        else:
-            out = self.output()
-            if out._stamp[0] > self.order:
-                raise self._changed(out)
-            part = vjp(g, out)
+    def apply(self, vjp: Sequence[Any], g: Tensor) -> Tensor:
+        """One VJP of this operation, with what it needs and what it returns checked."""
+        function, *needed = vjp
+        for i, x in enumerate(needed):
+            if x is OUTPUT:
+                x = needed[i] = self.output()
+            if isinstance(x, Tensor) and x._stamp[0] > self.order:
+                raise RuntimeError(
+                    f"{self.op}: a tensor of shape {x.shape} that its gradient needs was changed in"
+                    " place after the forward pass (by an optimizer step or a load); run the"
+                    " forward pass again before this backward"
+                )
+        part = function(g, *needed)
         if not isinstance(part, Tensor):
             raise TypeError(f"vjp of {self.op}: expected a Tensor, got {type(part).__name__}")
         return part
-
-    def _changed(self, held: Tensor) -> RuntimeError:
-        return RuntimeError(
-            f"{self.op}: a tensor of shape {held.shape} that its gradient needs was changed in"
-            " place after the forward pass (by an optimizer step or a load); run the forward"
-            " pass again before this backward"
-        )
-
-
-def _tensors(held: Any, around: tuple[Any, ...]) -> list[Tensor]:
-    """The Tensors inside what a closure holds: a container, or a function with its own closure.
-
-    What is looked into already, ``around``, may be inside itself.
-    """
-    if isinstance(held, FunctionType):
-        inside: Iterable[Any] = [cell.cell_contents for cell in held.__closure__ or ()]
-    elif isinstance(held, functools.partial):
-        inside = [held.func, *held.args, *held.keywords.values()]
-    elif isinstance(held, dict):
-        inside = held.values()
-    elif isinstance(held, (list, tuple, set, frozenset, deque)):
-        inside = held
-    else:
-        return []
-    if any(held is other for other in around):
-        return []
-    around = *around, held
-    found = [[x] if isinstance(x, Tensor) else _tensors(x, around) for x in inside]
-    return [t for tensors in found for t in tensors]
 
 
 def numbers(op: str, array: Array) -> Array:
@@ -512,37 +482,34 @@ def as_tensor(data: Any) -> Tensor:
     return data if isinstance(data, Tensor) else tensor(data)
 
 
-def record(value: Array, *edges: tuple[Operand, VJP], shares: Tensor | None = None) -> Tensor:
+def record(value: Array, *edges: Sequence[Any], shares: Tensor | None = None) -> Tensor:
     """Wrap what an operation computed and remember how to differentiate it.
 
     Args:
         value: the output array.
-        edges: for each differentiable input, the pair (input, VJP); an input that is a number
-            has no gradient, and its pair is passed over. A VJP is a plain function
-            ``g -> Tensor of the input's shape``, written in differentiable operations, or
-            ``(g, out) -> Tensor`` to be handed the output as well. What its closure holds is what
-            the graph keeps alive, so it should hold shapes where shapes are enough.
+        edges: for each differentiable input, (input, VJP, *needed); an input that is a number or
+            None has no gradient, and its edge is passed over. The VJP is called as ``vjp(g, *needed)`` and
+            returns a Tensor of the input's shape, written in differentiable operations. What it
+            needs are Tensors, of which a change in place before the backward pass is an error,
+            numbers, and :data:`OUTPUT` for the output. The graph keeps them alive, so a VJP that
+            needs no more than a shape should take that from its closure.
         shares: the input whose memory ``value`` is a view of.
+
+    >>> x = tensor([1.0, 2.0], requires_grad=True)
+    >>> y = record(x.data**3, (x, lambda g, x: g * x * x * 3.0, x))
+    >>> grad(y.sum(), x)[0].numpy().tolist()
+    [3.0, 12.0]
     """
     out = Tensor.__new__(Tensor)  # without the checks of __init__: this runs for every operation
     out._data = value if isinstance(value, backend.xp.ndarray) else backend.checked(value)
     out.grad = out._node = out._leaf_node = None
     out._stamp = [0] if shares is None else shares._stamp
     if _recording.on:
-        live = [(x._node, vjp) for x, vjp in edges if isinstance(x, Tensor) and x._node is not None]
+        live = [e for e in edges if isinstance(e[0], Tensor) and e[0]._node is not None]
         if live:
-            parents, vjps = zip(*live, strict=True)
-            wanted = False
-            for vjp in vjps:
-                is_plain = type(vjp) is FunctionType and not vjp.__defaults__
-                if not is_plain or (count := vjp.__code__.co_argcount) not in (1, 2):
-                    raise TypeError(
-                        "record: a VJP must be a lambda or def of (g) or (g, out) that holds what "
-                        f"it needs in its closure, without defaults; got {vjp!r}"
-                    )
-                wanted |= count == 2
-            node = out._node = Node(parents, vjps, out._data)
-            if wanted:
+            vjps = [edge[1:] for edge in live]
+            node = out._node = Node([x._node for x, *_ in live], vjps, out._data)
+            if any(x is OUTPUT for vjp in vjps for x in vjp):
                 node.value = out._data, out._stamp
     return out
 

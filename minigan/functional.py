@@ -13,23 +13,25 @@ import numpy
 from minigan import backend, fused
 from minigan.arguments import Pair, Size, integer, number, pair
 from minigan.autograd import Operand, Tensor, as_tensor, record
-from minigan.backend import Array
 from minigan.ops import conv, elementwise, linalg, reduce, shape
+from minigan.ops import norm as normalisation
 from minigan.ops.conv import *
 from minigan.ops.elementwise import *
-from minigan.ops.elementwise import _float, gate
+from minigan.ops.elementwise import _float
 from minigan.ops.linalg import *
+from minigan.ops.norm import *
+from minigan.ops.norm import batch_norm_activated as batch_norm_activated
 from minigan.ops.reduce import *
 from minigan.ops.shape import *
-from minigan.ops.shape import rows, unrows
 
 __all__ = [
-    "batch_norm", "binary_cross_entropy_with_logits", "cross_entropy", "dropout", "embedding",
-    "instance_norm", "interpolate", "l1_loss", "mse_loss", "pixel_shuffle",
+    "binary_cross_entropy_with_logits", "cross_entropy", "dropout", "embedding", "interpolate",
+    "l1_loss", "mse_loss", "pixel_shuffle",
 ]  # fmt: skip
 __all__ += conv.__all__
 __all__ += elementwise.__all__
 __all__ += linalg.__all__
+__all__ += normalisation.__all__
 __all__ += reduce.__all__
 __all__ += shape.__all__
 
@@ -68,171 +70,7 @@ def dropout(x: Operand, p: float = 0.5, training: bool = True) -> Tensor:
 def _dropped(x: Tensor, keep: Tensor, scale: float) -> Tensor:
     """scale·x where keep is 1, 0 where it is 0: linear in x and its own adjoint."""
     value = fused.drop(x.data, keep.data, scale)
-    return record(value, (x, lambda g: _dropped(g, keep, scale)))
-
-
-def standardise(x: Tensor, x_hat: Array, scale: Array) -> Tensor:
-    """x̂ = (x − μ)·s, s = (σ² + ε)^−½, computed already for each column of x (M, C), as a Tensor.
-
-    μ and σ² depend on x, which makes x̄ a projection of s·ḡ, for which see :func:`project`. For
-    derivatives of higher order, x̂ is the op's own output and stays in the graph, and s enters as a
-    function of x, with ∂s/∂x = −s²·x̂/M.
-    """
-
-    def vjp(g: Tensor, x_hat: Tensor) -> Tensor:
-        s = record(scale, (x, lambda h, s: affine(x_hat, h * s * s * (-1.0 / len(x)))))
-        return project(g, x_hat, s)
-
-    return record(x_hat, (x, vjp))
-
-
-def project(g: Tensor, x_hat: Tensor, s: Tensor) -> Tensor:
-    """p = s·(g − mean g − x̂·mean(g·x̂)) per column: g without its parts along 1 and x̂, times s.
-
-    It is batch norm's x̄ for the incoming g (Ioffe & Szegedy 2015, section 3, collected), and its
-    own adjoint in g.  x̂-bar = −s·(p̄·mean(g·x̂) + g·mean(p̄·x̂)),  s̄ = Σ p̄·p / s.
-    """
-    count = len(g)
-    along_1, along_x = sum(g, 0).data / count, inner(g, x_hat).data / count
-    return record(
-        fused.project(g.data, x_hat.data, along_x, along_1, s.data),
-        (g, lambda h: project(h, x_hat, s)),
-        (
-            x_hat,
-            lambda h: (affine(h, s * inner(g, x_hat)) + affine(g, s * inner(h, x_hat))) / -count,
-        ),
-        (s, lambda h, p: inner(h, p) / s),
-    )
-
-
-def inner(x: Tensor, y: Tensor) -> Tensor:
-    """Σ x·y for each column of x and y (M, C).  x̄ = ḡ·y, ȳ = ḡ·x."""
-    value = fused.column_sums(x.data, y.data, of=fused.scale)
-    return record(value, (x, lambda g: affine(y, g)), (y, lambda g: affine(x, g)))
-
-
-def affine(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, value: Array | None = None
-) -> Tensor:
-    """z = γ·x + β for each column of x (M, C).  x̄ = ḡ·γ, γ̄ = Σ ḡ·x, β̄ = Σ ḡ.
-
-    ``value`` is z, or what was made of it in place, where that has been computed already.
-    """
-    edges = [(x, lambda g: affine(g, weight)), (weight, lambda g: inner(g, x))]
-    if bias is None:
-        return record(fused.scale(x.data, weight.data), *edges)
-    if value is None:
-        value = fused.affine(x.data, weight.data, bias.data)
-    return record(value, *edges, (bias, lambda g: sum(g, 0)))
-
-
-def batch_norm(
-    x: Operand,
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    training: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """y = γ · (x − μ)/√(σ² + ε) + β for each channel (Ioffe & Szegedy 2015, algorithm 1).
-
-    x is (N, C) or (N, C, H, W); weight γ, bias β and the running statistics are (C,). In training,
-    μ and σ² are the batch's, and the running statistics move towards them in place by
-    ``momentum``, the variance by its unbiased estimate (PyTorch's convention). In evaluation the
-    running statistics are used, so a sample does not depend on its batch mates.
-    """
-    given = (weight, bias, running_mean, running_var, training, momentum, eps)
-    return batch_norm_activated(x, *given, slope=1.0)
-
-
-def batch_norm_activated(
-    x: Operand,
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-    *,
-    slope: float,
-) -> Tensor:
-    """max(y, slope·y) of :func:`batch_norm`'s y, in the same pass over the entries.
-
-    ``slope`` lies in [0, 1]: 0 is a ReLU, 1 no activation.
-    """
-    x, weight, bias = _float("batch_norm", x), as_tensor(weight), as_tensor(bias)
-    if x.dtype == "float16":  # ends at 65,504
-        raise TypeError('batch_norm: squares overflow float16; use .to("float32") on x and layer')
-    for running in (running_mean, running_var):
-        if not (running is None or isinstance(running, Tensor)):
-            raise TypeError(
-                f"batch_norm: running statistics are Tensors, which training changes in place; got "
-                f"{type(running).__name__}"
-            )
-    if x.ndim not in (2, 4):
-        raise ValueError(f"batch_norm: expected x (N, C) or (N, C, H, W), got {x.shape}")
-    names = ("weight", "bias", "running_mean", "running_var")
-    for what, t in zip(names, (weight, bias, running_mean, running_var), strict=True):
-        if t is not None and t.shape != x.shape[1:2]:
-            expected = f"({x.shape[1]},) for x {x.shape}"
-            raise ValueError(f"batch_norm: {what} must be {expected}, got {t.shape}")
-        if t is not None and t.dtype != x.dtype:
-            raise TypeError(f"batch_norm: x is {x.dtype} but {what} is {t.dtype}")
-    momentum = number("batch_norm", "momentum", momentum, "[0, 1]")
-    eps = number("batch_norm", "eps", eps, "[0, inf)")
-    count = x.size // (x.shape[1] or 1)
-    if training and count < 2:
-        raise ValueError(
-            f"batch_norm: training needs more than one value per channel, got x {x.shape}"
-        )
-    if x.ndim == 4:  # every pixel is a case of its own
-        given = (weight, bias, running_mean, running_var, training, momentum, eps)
-        return unrows(batch_norm_activated(rows(x), *given, slope=slope), x.shape)
-    if not training:
-        if running_mean is None or running_var is None:
-            raise ValueError("batch_norm: evaluation needs running_mean and running_var")
-        scale = weight / sqrt(running_var + eps)
-        y = affine(x, scale, bias - running_mean * scale)
-        return y if slope == 1.0 else leaky_relu(y, slope) if slope else relu(y)
-    mu = fused.column_sums(x.data) / count
-    variance = fused.column_sums(x.data, mu, of=fused.squared_deviation) / count
-    unbiased = variance * (count / (count - 1))
-    for running, new in ((running_mean, mu), (running_var, unbiased)):
-        if running is not None:
-            fused.move(new, 1.0 - momentum, momentum, out=(running.data,))
-            running.mark_written()
-    s = fused.inverse_deviation(variance, eps)
-    both = {1.0: fused.normalise, 0.0: fused.normalise_relu}.get(slope, fused.normalise_leaky)
-    x_hat, z = both(x.data, mu, s, weight.data, bias.data, slope)
-    y = affine(standardise(x, x_hat, s), weight, bias, value=z)
-    return y if slope == 1.0 else record(z, (y, lambda g, z: gate(g, z, slope)))
-
-
-def instance_norm(
-    x: Operand, weight: Operand | None = None, bias: Operand | None = None, *, eps: float = 1e-5
-) -> Tensor:
-    """y = γ · (x − μ)/√(σ² + ε) + β, μ and σ² of each picture's channel (Ulyanov et al. 2016).
-
-    x (N, C, H, W) of more than one position; weight γ and bias β (C,), 1 and 0 if None. It is
-    :func:`batch_norm` of a batch of H·W positions with N·C channels.
-    """
-    x, eps = _float("instance_norm", x), number("instance_norm", "eps", eps, "[0, inf)")
-    if x.ndim != 4 or x.shape[2] * x.shape[3] < 2:
-        raise ValueError(f"instance_norm: expected x (N, C, H, W), H·W > 1, got {x.shape}")
-    n, c, h, w = x.shape
-    gamma = Tensor(backend.xp.ones(c, x.dtype)) if weight is None else as_tensor(weight)
-    beta = Tensor(backend.xp.zeros(c, x.dtype)) if bias is None else as_tensor(bias)
-    if gamma.shape != (c,) or beta.shape != (c,):
-        raise ValueError(
-            f"instance_norm: weight and bias must be ({c},) for x {x.shape}, "
-            f"got {gamma.shape} and {beta.shape}"
-        )
-    gamma, beta = (reshape(broadcast_to(t, (n, c)), n * c) for t in (gamma, beta))
-    y = batch_norm(reshape(permute(x, 2, 3, 0, 1), h * w, n * c), gamma, beta, eps=eps)
-    return permute(reshape(y, h, w, n, c), 2, 3, 0, 1)
+    return record(value, (x, lambda g, keep: _dropped(g, keep, scale), keep))
 
 
 def interpolate(
@@ -305,9 +143,12 @@ def binary_cross_entropy_with_logits(logits: Operand, targets: Operand) -> Tenso
     (1 − t)·max(s, 0), none of them negative.  s̄ = ḡ·((1 − t)·σ(s) − t·σ(−s)), t̄ = −ḡ·s.
     """
     s, t = _alike("binary_cross_entropy_with_logits", "logits", logits, targets)
-    value = fused.binary_cross_entropy(s.data, t.data)
-    edge = s, lambda g: g * ((1.0 - t) * sigmoid(s) - t * sigmoid(-s))
-    return mean(record(value, edge, (t, lambda g: -g * s)))
+    entries = record(
+        fused.binary_cross_entropy(s.data, t.data),
+        (s, lambda g, s, t: g * ((1.0 - t) * sigmoid(s) - t * sigmoid(-s)), s, t),
+        (t, lambda g, s: -g * s, s),
+    )
+    return mean(entries)
 
 
 def _alike(op: str, name: str, x: Operand, targets: Operand) -> tuple[Tensor, Tensor]:

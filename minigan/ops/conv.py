@@ -153,14 +153,14 @@ def conv2d(
     kernel = weight.shape[2:]
     rest = _rest("conv2d", x, kernel, s, p)
     value = _conv(x.data, weight.data, s, p)
-    edges = [
-        (x, lambda g: conv_transpose2d(g, weight, None, s, p, rest)),
-        (weight, lambda g: conv2d_weight(x, g, kernel, s, p)),
-    ]
     if bias is not None:
         value += bias.data[:, None, None]
-        edges.append((bias, lambda g: sum(rows(g), 0)))
-    return record(value, *edges)
+    return record(
+        value,
+        (x, lambda g, weight: conv_transpose2d(g, weight, None, s, p, rest), weight),
+        (weight, lambda g, x: conv2d_weight(x, g, kernel, s, p), x),
+        (bias, lambda g: sum(rows(g), 0)),
+    )
 
 
 def conv_transpose2d(
@@ -196,14 +196,14 @@ def conv_transpose2d(
             f"(x {x.shape}, weight {weight.shape}, stride {s}, padding {p})"
         )
     value = _conv_transpose(x.data, weight.data, s, p, size)
-    edges = [
-        (x, lambda g: conv2d(g, weight, None, s, p)),
-        (weight, lambda g: conv2d_weight(g, x, kernel, s, p)),
-    ]
     if bias is not None:
         value += bias.data[:, None, None]
-        edges.append((bias, lambda g: sum(rows(g), 0)))
-    return record(value, *edges)
+    return record(
+        value,
+        (x, lambda g, weight: conv2d(g, weight, None, s, p), weight),
+        (weight, lambda g, x: conv2d_weight(g, x, kernel, s, p), x),
+        (bias, lambda g: sum(rows(g), 0)),
+    )
 
 
 def conv2d_weight(
@@ -227,8 +227,8 @@ def conv2d_weight(
         raise ValueError(f"{op}: expected y {expected} for x {x.shape}, got {y.shape}")
     return record(
         _conv_weight(x.data, y.data, kernel, s, p),
-        (x, lambda g: conv_transpose2d(y, g, None, s, p, rest)),
-        (y, lambda g: conv2d(x, g, None, s, p)),
+        (x, lambda g, y: conv_transpose2d(y, g, None, s, p, rest), y),
+        (y, lambda g, x: conv2d(x, g, None, s, p), x),
     )
 
 

@@ -14,7 +14,7 @@ import numpy
 
 from minigan import backend, fused
 from minigan.arguments import number
-from minigan.autograd import Operand, Tensor, as_tensor, is_recording, record
+from minigan.autograd import OUTPUT, Operand, Tensor, as_tensor, is_recording, record
 from minigan.ops.shape import broadcast_to, to
 
 __all__ = [
@@ -98,7 +98,11 @@ def sub(x: Operand, y: Operand) -> Tensor:
 def mul(x: Operand, y: Operand) -> Tensor:
     """z = x · y.  x̄ = ḡ·y, ȳ = ḡ·x."""
     x, y = _pair("mul", x, y)
-    return record(backend.xp.multiply(_raw(x), _raw(y)), (x, lambda g: g * y), (y, lambda g: g * x))
+    return record(
+        backend.xp.multiply(_raw(x), _raw(y)),
+        (x, lambda g, y: g * y, y),
+        (y, lambda g, x: g * x, x),
+    )
 
 
 def div(x: Operand, y: Operand) -> Tensor:
@@ -108,8 +112,8 @@ def div(x: Operand, y: Operand) -> Tensor:
     dtype = None if kind == "f" else "float32"
     return record(
         backend.xp.divide(_raw(x), _raw(y), dtype=dtype),
-        (x, lambda g: g / y),
-        (y, lambda g, z: -g * z / y),
+        (x, lambda g, y: g / y, y),
+        (y, lambda g, y, z: -g * z / y, y, OUTPUT),
     )
 
 
@@ -132,37 +136,37 @@ def pow(x: Operand, exponent: float) -> Tensor:
     value = x.data * x.data if exponent == 2 else x.data**exponent
     if exponent == 0:
         return record(value, (x, lambda g: Tensor(backend.xp.zeros(g.shape, g.dtype))))
-    return record(value, (x, lambda g: g * (x ** (exponent - 1) * exponent)))
+    return record(value, (x, lambda g, x: g * (x ** (exponent - 1) * exponent), x))
 
 
 def exp(x: Operand) -> Tensor:
     """z = eˣ.  x̄ = ḡ·z."""
     x = _float("exp", x)
-    return record(backend.xp.exp(x.data), (x, lambda g, z: g * z))
+    return record(backend.xp.exp(x.data), (x, lambda g, z: g * z, OUTPUT))
 
 
 def log(x: Operand) -> Tensor:
     """z = ln x.  x̄ = ḡ/x."""
     x = _float("log", x)
-    return record(backend.xp.log(x.data), (x, lambda g: g / x))
+    return record(backend.xp.log(x.data), (x, lambda g, x: g / x, x))
 
 
 def sqrt(x: Operand) -> Tensor:
     """z = √x.  x̄ = ḡ/(2z)."""
     x = _float("sqrt", x)
-    return record(backend.xp.sqrt(x.data), (x, lambda g, z: g / (z * 2.0)))
+    return record(backend.xp.sqrt(x.data), (x, lambda g, z: g / (z * 2.0), OUTPUT))
 
 
 def abs(x: Operand) -> Tensor:
     """z = |x|.  x̄ = ḡ where x > 0, −ḡ where x < 0, and 0 at x = 0."""
     x = as_tensor(x)
-    return record(backend.xp.abs(x.data), (x, lambda g: gate(g, x, 0.0) - gate(g, -x, 0.0)))
+    return record(backend.xp.abs(x.data), (x, lambda g, x: gate(g, x, 0.0) - gate(g, -x, 0.0), x))
 
 
 def tanh(x: Operand) -> Tensor:
     """z = tanh x.  x̄ = ḡ·(1 − z²)."""
     x = _float("tanh", x)
-    return record(backend.xp.tanh(x.data), (x, lambda g, z: g * (1.0 - z * z)))
+    return record(backend.xp.tanh(x.data), (x, lambda g, z: g * (1.0 - z * z), OUTPUT))
 
 
 def sigmoid(x: Operand) -> Tensor:
@@ -171,13 +175,13 @@ def sigmoid(x: Operand) -> Tensor:
     No exponent is positive, so nothing overflows, and the lower tail keeps its relative accuracy.
     """
     x = _float("sigmoid", x)
-    return record(fused.sigmoid(x.data), (x, lambda g, z: g * (z * (1.0 - z))))
+    return record(fused.sigmoid(x.data), (x, lambda g, z: g * (z * (1.0 - z)), OUTPUT))
 
 
 def softplus(x: Operand) -> Tensor:
     """z = log(1 + eˣ) = max(x, 0) + log1p(e^−|x|), finite for every finite x.  x̄ = ḡ·σ(x)."""
     x = _float("softplus", x)
-    return record(fused.softplus(x.data), (x, lambda g: g * sigmoid(x)))
+    return record(fused.softplus(x.data), (x, lambda g, x: g * sigmoid(x), x))
 
 
 def log_sigmoid(x: Operand) -> Tensor:
@@ -188,7 +192,7 @@ def log_sigmoid(x: Operand) -> Tensor:
 def relu(x: Operand) -> Tensor:
     """z = max(x, 0).  x̄ = ḡ where x > 0, else 0 (at x = 0 too, as in PyTorch)."""
     x = _float("relu", x)
-    return record(backend.xp.maximum(x.data, 0), (x, lambda g: gate(g, x, 0.0)))
+    return record(backend.xp.maximum(x.data, 0), (x, lambda g, x: gate(g, x, 0.0), x))
 
 
 def gate(g: Tensor, x: Tensor, slope: float) -> Tensor:
@@ -202,7 +206,7 @@ def gate(g: Tensor, x: Tensor, slope: float) -> Tensor:
         value = backend.xp.where(x.data > 0, g.data, 0)
     else:
         value = fused.gate_relu(g.data, x.data)
-    return record(value, (g, lambda h: gate(h, x, slope)))
+    return record(value, (g, lambda h, x: gate(h, x, slope), x))
 
 
 def leaky_relu(x: Operand, negative_slope: float = 0.01) -> Tensor:
@@ -214,7 +218,7 @@ def leaky_relu(x: Operand, negative_slope: float = 0.01) -> Tensor:
     value = x.data * negative_slope
     pick = backend.xp.maximum if negative_slope <= 1 else backend.xp.minimum
     value = pick(x.data, value, out=value if x.ndim else None)  # 0-d: a scalar, no array
-    return record(value, (x, lambda g: gate(g, x, negative_slope)))
+    return record(value, (x, lambda g, x: gate(g, x, negative_slope), x))
 
 
 def maximum(x: Operand, y: Operand) -> Tensor:
@@ -222,8 +226,8 @@ def maximum(x: Operand, y: Operand) -> Tensor:
     x, y = _pair("maximum", x, y)
     return record(
         backend.xp.maximum(_raw(x), _raw(y)),
-        (x, lambda g: _where_larger(g, x, y)),
-        (y, lambda g: _where_larger(g, y, x)),
+        (x, lambda g, x, y: _where_larger(g, x, y), x, y),
+        (y, lambda g, x, y: _where_larger(g, y, x), x, y),
     )
 
 
@@ -232,8 +236,8 @@ def minimum(x: Operand, y: Operand) -> Tensor:
     x, y = _pair("minimum", x, y)
     return record(
         backend.xp.minimum(_raw(x), _raw(y)),
-        (x, lambda g: _where_larger(g, y, x)),
-        (y, lambda g: _where_larger(g, x, y)),
+        (x, lambda g, x, y: _where_larger(g, y, x), x, y),
+        (y, lambda g, x, y: _where_larger(g, x, y), x, y),
     )
 
 
@@ -252,7 +256,7 @@ def clip(x: Operand, low: float | None, high: float | None) -> Tensor:
         raise ValueError(f"clip: low {low:g} is above high {high:g}")
     return record(
         backend.xp.clip(x.data, low, high),
-        (x, lambda g: where(Tensor((x.data >= low) & (x.data <= high)), g, 0.0)),
+        (x, lambda g, x: where(Tensor((x.data >= low) & (x.data <= high)), g, 0.0), x),
     )
 
 
@@ -271,8 +275,8 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     x, y = broadcast_to(x, shape), broadcast_to(y, shape)
     return record(
         backend.xp.where(condition.data, x.data, y.data),
-        (x, lambda g: where(condition, g, 0.0)),
-        (y, lambda g: where(condition, 0.0, g)),
+        (x, lambda g, condition: where(condition, g, 0.0), condition),
+        (y, lambda g, condition: where(condition, 0.0, g), condition),
     )
 
 

@@ -38,8 +38,8 @@ def matmul(x: Operand, y: Operand) -> Tensor:
         y = broadcast_to(y, lead + y.shape[-2:])
     return record(
         backend.xp.matmul(x.data, y.data),
-        (x, lambda g: matmul(g, transpose(y, -1, -2))),
-        (y, lambda g: matmul(transpose(x, -1, -2), g)),
+        (x, lambda g, y: matmul(g, transpose(y, -1, -2)), y),
+        (y, lambda g, x: matmul(transpose(x, -1, -2), g), x),
     )
 
 
@@ -87,11 +87,11 @@ def linear(x: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
         y = linear(reshape(x, -1, x.shape[-1]), weight, bias)
         return reshape(y, *x.shape[:-1], weight.shape[0])
     value = backend.xp.matmul(x.data, weight.data.T)
-    edges = [
-        (x, lambda g: matmul(g, weight)),
-        (weight, lambda g: matmul(transpose(g, 0, 1), x)),
-    ]
     if bias is not None:
         value += bias.data
-        edges.append((bias, lambda g: g.sum(axis=0)))
-    return record(value, *edges)
+    return record(
+        value,
+        (x, lambda g, weight: matmul(g, weight), weight),
+        (weight, lambda g, x: matmul(transpose(g, 0, 1), x), x),
+        (bias, lambda g: g.sum(axis=0)),
+    )

@@ -16,7 +16,7 @@ import numpy
 
 from minigan import backend, fused
 from minigan.arguments import integer
-from minigan.autograd import Operand, Tensor, as_tensor, record
+from minigan.autograd import OUTPUT, Operand, Tensor, as_tensor, record
 from minigan.backend import Array
 from minigan.ops.elementwise import _float, gate, where
 from minigan.ops.shape import broadcast_to, reshape, to
@@ -27,6 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 Axis = int | Sequence[int] | None
+Axes = tuple[int, ...]
 Reduction = TypeVar("Reduction", bound=Callable[..., Tensor])
 
 
@@ -48,7 +49,7 @@ def _on_the_way(reduction: Reduction) -> Reduction:
     return cast(Reduction, apply)
 
 
-def _axes(op: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
+def _axes(op: str, x: Tensor, axis: Axis) -> Axes:
     """The reduced axes, all of them for None, as indices from 0."""
     if axis is None:
         return tuple(range(x.ndim))
@@ -62,12 +63,12 @@ def _axes(op: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
     return axes
 
 
-def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+def _kept(shape: Axes, axes: Axes) -> Axes:
     """``shape`` with 1 in place of each reduced axis."""
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
-def _count(op: str, x: Tensor, axes: tuple[int, ...]) -> int:
+def _count(op: str, x: Tensor, axes: Axes) -> int:
     """How many entries are reduced into one; none at all is an error."""
     count = math.prod(x.shape[i] for i in axes)
     if count == 0:
@@ -108,7 +109,9 @@ def norm(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     kept = value.shape
     if not keepdims:
         value = value.squeeze(axis=axes)
-    return record(value, (x, lambda g, z: x * _quotient(reshape(g, kept), reshape(z, kept))))
+    return record(
+        value, (x, lambda g, x, z: x * _quotient(reshape(g, kept), reshape(z, kept)), x, OUTPUT)
+    )
 
 
 def _quotient(g: Tensor, z: Tensor) -> Tensor:
@@ -129,26 +132,32 @@ def std(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """z = max x over ``axis``.  ḡ goes to the largest entry, in equal shares where several tie."""
-    x = as_tensor(x)
-    axes, kept, value = _extreme("max", x, axis, keepdims)
-    return record(value, (x, lambda g, z: _shared(reshape(g, kept), x, reshape(z, kept), axes)))
+    x, axes, kept, value = _extreme("max", x, axis, keepdims)
+    return record(value, (x, lambda g, x, z: _shared(g, x, z, axes, kept), x, OUTPUT))
 
 
 def min(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """z = min x over ``axis``.  ḡ goes to the smallest entry, in equal shares where several tie."""
+    x, axes, kept, value = _extreme("min", x, axis, keepdims)
+    return record(value, (x, lambda g, x, z: _shared(g, x, z, axes, kept), x, OUTPUT))
+
+
+def _extreme(op: str, x: Operand, axis: Axis, keepdims: bool) -> tuple[Tensor, Axes, Axes, Array]:
+    """x, the reduced axes, the shape with 1 in their place, and the largest or smallest entries."""
     x = as_tensor(x)
-    axes, kept, value = _extreme("min", x, axis, keepdims)
-    return record(value, (x, lambda g, z: _shared(reshape(g, kept), x, reshape(z, kept), axes)))
-
-
-def _extreme(
-    op: str, x: Tensor, axis: Axis, keepdims: bool
-) -> tuple[tuple[int, ...], tuple[int, ...], Array]:
-    """The reduced axes, the shape with 1 in their place, and the largest or smallest entries."""
     axes = _axes(op, x, axis)
     _count(op, x, axes)
     value = getattr(x.data, op)(axis=axes, keepdims=True)
-    return axes, value.shape, value if keepdims else value.squeeze(axis=axes)
+    return x, axes, value.shape, value if keepdims else value.squeeze(axis=axes)
+
+
+def _shared(g: Tensor, x: Tensor, top: Tensor, axes: Axes, kept: Axes) -> Tensor:
+    """ḡ/n for each of the n entries that equal the extreme one, 0 for the others."""
+    best = top.data.reshape(kept)
+    same = (x.data == best) | (best != best)  # where NaN is the top, all of them
+    hit = Tensor(same.astype(x.dtype))
+    count = Tensor(hit.data.sum(axis=axes, keepdims=True))
+    return gate(broadcast_to(reshape(g, kept) / count, x.shape), hit, 0.0)
 
 
 def argmax(x: Operand, axis: int | None = None) -> Tensor:
@@ -160,14 +169,6 @@ def argmax(x: Operand, axis: int | None = None) -> Tensor:
     axis = None if axis is None else integer("argmax", "axis", axis)
     _count("argmax", x, _axes("argmax", x, axis))
     return Tensor(backend.checked(x.data.argmax(axis=axis)).astype("int64", copy=False))
-
-
-def _shared(g: Tensor, x: Tensor, top: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """ḡ/n for each of the n entries that equal the extreme one, 0 for the others."""
-    same = (x.data == top.data) | (top.data != top.data)  # where NaN is the top, all of them
-    hit = Tensor(same.astype(x.dtype))
-    count = Tensor(hit.data.sum(axis=axes, keepdims=True))
-    return gate(broadcast_to(g / count, x.shape), hit, 0.0)
 
 
 @_on_the_way
@@ -186,7 +187,7 @@ def logsumexp(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     kept = value.shape
     if not keepdims:
         value = value.squeeze(axis=axes)
-    return record(value, (x, lambda g: reshape(g, kept) * _softmax(x, axes, top)))
+    return record(value, (x, lambda g, x: reshape(g, kept) * _softmax(x, axes, top), x))
 
 
 @_on_the_way
@@ -197,7 +198,7 @@ def log_softmax(x: Operand, axis: Axis = -1) -> Tensor:
     _count("log_softmax", x, axes)
     value = x.data - x.data.max(axis=axes, keepdims=True)
     value -= backend.xp.log(fused.total(backend.xp.exp(value), axes, keepdims=True))
-    return record(value, (x, lambda g: g - softmax(x, axes) * sum(g, axes, keepdims=True)))
+    return record(value, (x, lambda g, x: g - softmax(x, axes) * sum(g, axes, keepdims=True), x))
 
 
 @_on_the_way
@@ -209,9 +210,9 @@ def softmax(x: Operand, axis: Axis = -1) -> Tensor:
     return _softmax(x, axes, x.data.max(axis=axes, keepdims=True))
 
 
-def _softmax(x: Tensor, axes: tuple[int, ...], top: Array) -> Tensor:
+def _softmax(x: Tensor, axes: Axes, top: Array) -> Tensor:
     """softmax(x), computed from x − ``top``."""
     with numpy.errstate(under="ignore", over="ignore"):  # x below the top, and far below it
         e = backend.xp.exp(x.data - top)
         value = e / fused.total(e, axes, keepdims=True)
-    return record(value, (x, lambda g, z: z * (g - sum(g * z, axes, keepdims=True))))
+    return record(value, (x, lambda g, z: z * (g - sum(g * z, axes, keepdims=True)), OUTPUT))

@@ -207,6 +207,46 @@ def test_batch_norm_backward_is_the_closed_form(seed: int, image: tuple[int, ...
     np.testing.assert_allclose(dbeta.numpy(), total.reshape(-1), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("shape", [(6, 3), (2, 3, 2, 2)], ids=str)
+def test_batch_norm_is_the_five_lines_of_its_docstring(shape: tuple[int, ...]) -> None:
+    """In value, in running statistics and in derivatives of both orders."""
+    rng = np.random.default_rng(0)
+    x, weight, bias = (
+        mg.tensor(rng.uniform(0.5, 2.0, size), requires_grad=True) for size in (shape, 3, 3)
+    )
+    statistics = [rng.uniform(0.5, 2.0, 3) for _ in range(2)]
+    mean, var = map(mg.tensor, statistics)
+    y = F.batch_norm(x, weight, bias, mean, var, momentum=0.3, eps=0.1)
+
+    lines = [s.strip() for s in F.batch_norm.__doc__.split("\n") if s.startswith(" " * 8)]
+    assert len(lines) == 5
+    cases = x if x.ndim == 2 else x.permute(0, 2, 3, 1).reshape(-1, 3)
+    scope: dict[str, Any] = {
+        "x": cases, "weight": weight, "bias": bias, "momentum": 0.3, "eps": 0.1, "sqrt": F.sqrt,
+        "m": len(cases), **dict(zip(("running_mean", "running_var"), statistics, strict=True)),
+    }  # fmt: skip
+    exec("\n".join(lines), scope)
+    plain = scope["y"]
+    if x.ndim == 4:
+        plain = plain.reshape(2, 2, 2, 3).permute(0, 3, 1, 2)
+
+    def agree(a: Tensor, b: Tensor) -> None:
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-10, atol=1e-12)
+
+    agree(y, plain)
+    agree(mean, scope["running_mean"])
+    agree(var, scope["running_var"])
+    v = mg.tensor(rng.standard_normal(shape))
+    first, expected = (mg.grad(z, [x, weight, bias], v, create_graph=True) for z in (y, plain))
+    for a, b in zip(first, expected, strict=True):
+        agree(a, b)
+    weights = [mg.tensor(rng.standard_normal(g.shape)) for g in first]
+    for a, b in zip(
+        mg.grad(first, [x, weight], weights), mg.grad(expected, [x, weight], weights), strict=True
+    ):
+        agree(a, b)
+
+
 def test_in_evaluation_a_sample_does_not_depend_on_its_batch_mates() -> None:
     net = scrambled("Sequential").eval()
     x = samples((5, 6))

@@ -7,6 +7,7 @@ the operation is called in minigan, PyTorch and NumPy. The tests below run over 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 import hypothesis.extra.numpy as hnp
@@ -17,8 +18,9 @@ from engine.memory import placed
 from hypothesis import given
 
 import minigan as mg
+from minigan import backend
 from minigan import functional as F
-from minigan.autograd import Tensor
+from minigan.autograd import Node, Tensor, _reachable, record
 from minigan.ops.shape import getitem, scatter, sum_to
 
 try:
@@ -723,6 +725,59 @@ def test_without_recording_the_value_is_the_same_and_no_graph_is_left(
         z = op(*leaves(inputs), **params)
     assert y.requires_grad and (not z.requires_grad or z.is_leaf)
     np.testing.assert_array_equal(y.numpy(), z.numpy())
+
+
+@every_op
+@given(data=st.data())
+def test_a_vjp_is_handed_every_tensor_that_it_needs(op: Op, data: st.DataObject) -> None:
+    """At both orders. What it has from elsewhere could change in place without being noticed."""
+    inputs, params = data.draw(op.inputs)
+    xs = leaves(inputs)
+    y = op(*xs, **params)
+    v = mg.tensor(np.ones(y.shape), requires_grad=True)
+    first = mg.grad(y, xs, v, create_graph=True)
+    nodes = _reachable([t._node for t in (y, *first) if t._node is not None])
+    assert [node.op for node in nodes if smuggled(node, [t.data for t in (*xs, y, v)])] == []
+
+
+def smuggled(node: Node, arrays: list[Any]) -> list[Any]:
+    """The Tensors that VJPs hold without being handed them, and views of these arrays."""
+    return [
+        x
+        for vjp, *_ in node.vjps or ()
+        for x in held_by(vjp)
+        if isinstance(x, Tensor)
+        or (isinstance(x, backend.xp.ndarray) and any(shares_memory(x, a) for a in arrays))
+    ]
+
+
+def shares_memory(*arrays: Any) -> bool:
+    return np.shares_memory(*(getattr(a, "_host", a) for a in arrays))
+
+
+def held_by(x: Any) -> list[Any]:
+    """What a function's closure holds, and what is in the containers and functions there."""
+    if isinstance(x, FunctionType):
+        inside = [cell.cell_contents for cell in x.__closure__ or ()]
+        inside = [*inside, *(x.__defaults__ or ())]
+    elif isinstance(x, list | tuple | set | frozenset):
+        inside = list(x)
+    elif isinstance(x, partial):
+        inside = [x.func, *x.args, *x.keywords.values()]
+    else:
+        return [x]
+    return [y for held in inside for y in held_by(held)]
+
+
+@pytest.mark.parametrize("wrap", [lambda t: t, lambda t: [t], lambda t: partial(F.mul, t)])
+@pytest.mark.parametrize("held", [lambda x: x, lambda x: x.data, lambda x: x.data[:1]])
+def test_a_tensor_that_is_smuggled_into_a_vjp_is_found(wrap: Any, held: Any) -> None:
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    kept = wrap(held(x))
+    for vjp in (lambda g: g if kept else -g, lambda g, kept=kept: g):
+        assert smuggled(record(x.data * 1.0, (x, vjp))._node, [x.data])  # type: ignore[arg-type]
+    right = record(x.data * 1.0, (x, lambda g, x: g * x, x), (2.0, lambda g, x: g * x, x))
+    assert right._node is not None and not smuggled(right._node, [x.data])
 
 
 # --- Kinks, edges and errors, one by one --------------------------------------------------------
