@@ -15,7 +15,6 @@ Machine Learning: a Survey", section 3.2.)
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import itertools
@@ -42,72 +41,6 @@ Operand: TypeAlias = "Tensor | float | Any"
 _clock = itertools.count(1)
 
 
-class _Recording(threading.local):
-    def __init__(self) -> None:
-        self.on = True
-        self.outside: list[bool] = []  # what it was before each switch that is still entered
-
-
-_recording = _Recording()
-
-
-def is_recording() -> bool:
-    """Whether operations leave a graph behind at this moment, in this thread."""
-    return _recording.on
-
-
-class recording:
-    """``with recording(False): ...`` switches recording for this thread, and back afterwards.
-
-    It can be entered again, within itself too, and by several threads. As a decorator it switches
-    for each call, and for a generator function whenever the generator runs, not while it waits.
-    """
-
-    def __init__(self, on: bool):
-        self.on = on
-
-    def __enter__(self) -> None:
-        _recording.outside.append(_recording.on)
-        _recording.on = self.on
-
-    def __exit__(self, *_: object) -> None:
-        _recording.on = _recording.outside.pop()
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(
-                f"{function.__name__}: others run while an async function waits; "
-                "switch by a with block around what does not await"
-            )
-
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with recording(self.on):
-                return function(*args, **kwargs)
-
-        @functools.wraps(function)
-        def generate(*args: Any, **kwargs: Any) -> Any:
-            generator = function(*args, **kwargs)
-            resume, sent = generator.send, None
-            while True:
-                try:
-                    with recording(self.on):
-                        item = resume(sent)
-                except StopIteration as stop:
-                    return stop.value
-                try:
-                    resume, sent = generator.send, (yield item)
-                except BaseException as error:  # GeneratorExit too: it is closed, or collected
-                    resume, sent = generator.throw, error
-
-        return generate if inspect.isgeneratorfunction(function) else call
-
-
-def no_grad(function: Callable[..., Any] | None = None) -> Any:
-    """``with no_grad(): ...``, or ``@no_grad()``: operations inside leave no graph behind."""
-    return recording(False) if function is None else recording(False)(function)
-
-
 class Node:
     """One recorded operation, or a leaf (a Tensor that asked for gradients itself).
 
@@ -117,12 +50,13 @@ class Node:
         order: when it was recorded. Inputs come before what uses them, so descending order is a
             topological order of the backward walk.
         shape, dtype: those of the value it stands for, and so those of its gradient.
-        value: the output array and its stamp, kept only where a VJP asks for the output. (The
-            node never holds the output *Tensor*, which holds the node: that would be a cycle.)
+        value: the output without its graph, kept only where a VJP asks for it. (The node never
+            holds the output itself, which holds the node: that would be a cycle.)
+        op: the name of the operation, which is the function that its VJPs were written in.
         leaf: a weak reference to the Tensor of a leaf, whose ``.grad`` collects gradients.
     """
 
-    __slots__ = ("_vjp_name", "dtype", "leaf", "order", "parents", "shape", "value", "vjps")
+    __slots__ = ("dtype", "leaf", "op", "order", "parents", "shape", "value", "vjps")
 
     vjps: Sequence[Sequence[Any]] | None
     leaf: weakref.ref[Tensor] | None
@@ -130,31 +64,21 @@ class Node:
     def __init__(self, parents: Sequence[Node], vjps: Sequence[Sequence[Any]], value: Array):
         self.parents = parents
         self.vjps = vjps
-        self._vjp_name = getattr(vjps[0][0], "__qualname__", "custom") if vjps else "leaf"
+        name = getattr(vjps[0][0], "__qualname__", "custom") if vjps else "leaf"
+        self.op: str = name.partition(".")[0]
         self.order = next(_clock)
         self.shape = value.shape
         self.dtype = value.dtype
-        self.value: tuple[Array, list[int]] | None = None
+        self.value: Any = None
         self.leaf = None
-
-    @property
-    def op(self) -> str:
-        """The name of the operation, which is the function that its VJPs were written in."""
-        return self._vjp_name.partition(".")[0]
-
-    def output(self) -> Tensor:
-        """The operation's output as a Tensor of the graph, made anew from the kept array."""
-        assert self.value is not None
-        out = Tensor(self.value[0])
-        out._node, out._stamp = self, self.value[1]
-        return out
 
     def apply(self, vjp: Sequence[Any], g: Tensor) -> Tensor:
         """One VJP of this operation, with what it needs and what it returns checked."""
         function, *needed = vjp
         for i, x in enumerate(needed):
             if x is OUTPUT:
-                x = needed[i] = self.output()
+                x = needed[i] = self.value.detach()
+                x._node = self
             if isinstance(x, Tensor) and x._stamp[0] > self.order:
                 raise RuntimeError(
                     f"{self.op}: a tensor of shape {x.shape} that its gradient needs was changed in"
@@ -167,40 +91,220 @@ class Node:
         return part
 
 
-def numbers(op: str, array: Array) -> Array:
-    """The array itself; TypeError if its entries are not real numbers or booleans."""
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{op}: expected numbers, got dtype {array.dtype}")
-    return array
+def record(value: Array, *edges: Sequence[Any], shares: Tensor | None = None) -> Tensor:
+    """Wrap what an operation computed and remember how to differentiate it.
 
+    Args:
+        value: the output array.
+        edges: for each differentiable input, (input, VJP, *needed); an input that is a number or
+            None has no gradient, and its edge is passed over. The VJP is called as
+            ``vjp(g, *needed)`` and returns a Tensor of the input's shape, computed by
+            differentiable operations. What it needs are Tensors, of which a change in place before
+            the backward pass is an error, numbers, and :data:`OUTPUT` for the output. The graph
+            keeps them alive, so a VJP that needs but a shape takes that from its closure.
+        shares: the input whose memory ``value`` is a view of.
 
-class _Refusal:
-    """Tensor's ``__array_ufunc__``: what becomes of a Tensor among the operands of an array.
-
-    NumPy looks for it on the class, and calls it. CuPy looks on the Tensor: None there leaves its
-    operators to the Tensor's own.
+    >>> x = tensor([1.0, 2.0], requires_grad=True)
+    >>> y = record(x.data**3, (x, lambda g, x: g * x * x * 3.0, x))
+    >>> grad(y.sum(), x)[0].numpy().tolist()
+    [3.0, 12.0]
     """
+    out = Tensor.__new__(Tensor)  # without the checks of __init__: this runs for every operation
+    out._data = value if isinstance(value, backend.xp.ndarray) else backend.checked(value)
+    out.grad = out._node = out._leaf_node = None
+    out._stamp = [0] if shares is None else shares._stamp
+    if _recording.on:
+        live = [e for e in edges if isinstance(e[0], Tensor) and e[0]._node is not None]
+        if live:
+            vjps = [edge[1:] for edge in live]
+            node = out._node = Node([x._node for x, *_ in live], vjps, out._data)
+            if any(x is OUTPUT for vjp in vjps for x in vjp):
+                node.value = out.detach()
+    return out
 
-    def __get__(self, tensor: Tensor | None, owner: type[Tensor]) -> Any:
-        return self.refuse if tensor is None else None
 
-    @staticmethod
-    def refuse(tensor: Tensor, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
-        reflected = REFLECTED.get(ufunc.__name__)
-        if method == "__call__" and reflected and not keywords and inputs[1] is tensor:
-            return getattr(tensor, reflected)(inputs[0])
-        raise TypeError(
-            f"numpy.{ufunc.__name__} does not take a Tensor: use what minigan.functional has, "
-            "t.numpy() outside of a graph, or p.copy_(...) to overwrite a parameter"
-        )
+# --- Backward -------------------------------------------------------------------------------------
 
 
-#: By NumPy's name, what an array's operator becomes with a Tensor on its right.
-REFLECTED = {
-    "add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__", "divide": "__rtruediv__",
-    "matmul": "__rmatmul__", "equal": "__eq__", "not_equal": "__ne__", "less": "__gt__",
-    "less_equal": "__ge__", "greater": "__lt__", "greater_equal": "__le__",
-}  # fmt: skip
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Iterable[Tensor],
+    grad_outputs: Any = None,
+    create_graph: bool = False,
+) -> tuple[Tensor, ...]:
+    """The gradient of Σ ⟨grad_outputs, outputs⟩ with respect to each input.
+
+    Args:
+        outputs: one Tensor or several.
+        inputs: leaves or intermediate results; zeros come back for one that no output depends on.
+        grad_outputs: one incoming gradient per output, of its shape; may be left out for scalars.
+        create_graph: record the backward pass too, so that what comes back can be differentiated
+            again. Without it the graph is freed on the way.
+
+    Returns:
+        A tuple of Tensors, one per input, each of its input's shape and dtype. They may share
+        memory with each other: copy before writing into one.
+
+    Raises:
+        RuntimeError: an output has no graph, because it was computed under :func:`no_grad`, say;
+            an input does not require gradients.
+
+    >>> x = tensor(3.0, requires_grad=True)
+    >>> (dy,) = grad(x * x, x, create_graph=True)
+    >>> dy.item(), grad(dy, x)[0].item()
+    (6.0, 2.0)
+    """
+    outputs = several("grad", outputs)
+    leaves = _inputs("grad", several("grad", inputs))
+    if grad_outputs is None:
+        grad_outputs = [None] * len(outputs)
+    elif not isinstance(grad_outputs, (list, tuple)):
+        grad_outputs = [grad_outputs]
+    if len(grad_outputs) != len(outputs):
+        raise ValueError(f"grad: {len(outputs)} outputs but {len(grad_outputs)} grad_outputs")
+    seeds = [_seed("grad", y, g) for y, g in zip(outputs, grad_outputs, strict=True)]
+    found = _gradients("grad", outputs, leaves, seeds, create_graph)
+    gradients = []
+    for x in leaves:
+        g = found[x._node] if x._node in found else Tensor(backend.xp.zeros(x.shape, x.dtype))
+        if create_graph and g._node is None:  # a constant: to be differentiated again, to zero
+            g = g.detach()
+            g._node = Node((), (), g.data)
+        gradients.append(g)
+    return tuple(gradients)
+
+
+def _gradients(
+    op: str,
+    outputs: Sequence[Tensor],
+    inputs: Sequence[Tensor],
+    seeds: Sequence[Tensor],
+    create_graph: bool,
+) -> dict[Node | None, Tensor]:
+    """By node, the gradients of those inputs on which an output depends."""
+    grads: dict[Node, Tensor] = {}
+    if not outputs:
+        raise ValueError(f"{op}: expected at least one Tensor, got none (a generator used up?)")
+    with recording(create_graph), numpy.errstate(under="ignore"):  # what vanishes is 0
+        for i, (output, g) in enumerate(zip(outputs, seeds, strict=True)):
+            node = output._node
+            if node is None:
+                raise RuntimeError(
+                    f"{op}: output {i}, of shape {output.shape}, does not depend on any tensor "
+                    "that requires gradients; was it detached, or computed under no_grad(), or by "
+                    "grad() without create_graph=True?"
+                )
+            grads[node] = grads[node] + g if node in grads else g
+        return _walk(grads, {x._node for x in inputs}, create_graph)  # type: ignore[misc]
+
+
+def _walk(
+    grads: dict[Node, Tensor], targets: set[Node], create_graph: bool
+) -> dict[Node | None, Tensor]:
+    """Backward over the graph below ``grads``, visiting only what leads to ``targets``."""
+    nodes = _reachable(grads)
+    needed = set(targets)
+    for node in nodes:
+        if not needed.isdisjoint(node.parents):
+            needed.add(node)
+
+    found: dict[Node | None, Tensor] = {}
+    owned: set[Node] = set()  # whose running sum is a buffer made here: it is added to in place
+    for node in reversed(nodes):
+        if node not in needed:
+            continue
+        g = grads.pop(node)
+        if node in targets:
+            found[node] = g
+        if needed.isdisjoint(node.parents):
+            continue
+        if node.vjps is None:
+            raise RuntimeError(
+                f"{node.op}: its graph was freed by an earlier backward; take that one by "
+                "grad(..., create_graph=True), or compute the forward pass again"
+            )
+        for parent, vjp in zip(node.parents, node.vjps, strict=True):
+            if parent not in needed:
+                continue
+            part = node.apply(vjp, g)
+            if part._data.shape != parent.shape or part._data.dtype != parent.dtype:
+                raise _mismatch(f"vjp of {node.op}", part, parent)
+            if parent not in grads:
+                grads[parent] = part
+            elif parent in owned:
+                backend.xp.add(grads[parent].data, part.data, out=grads[parent].data)
+            else:
+                grads[parent] = grads[parent] + part
+                if not create_graph:
+                    owned.add(parent)
+        if not create_graph:
+            node.vjps = node.value = None
+    return found
+
+
+def _reachable(roots: Iterable[Node]) -> list[Node]:
+    """All nodes that the roots depend on, the roots included, in the order they were recorded."""
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack.extend(node.parents)
+    return sorted(seen, key=lambda node: node.order)
+
+
+def _leaves_below(root: Node) -> list[Tensor]:
+    """The leaves that the root depends on and that want gradients still."""
+    pairs = [(node, node.leaf()) for node in _reachable([root]) if node.leaf is not None]
+    return [leaf for node, leaf in pairs if leaf is not None and leaf._node is node]
+
+
+def _seed(op: str, output: Tensor, gradient: Any) -> Tensor:
+    """The incoming gradient of ``output``: the given one, checked, or 1 for a scalar."""
+    if gradient is None:
+        if output.size != 1:
+            raise RuntimeError(
+                f"{op} from shape {output.shape}: only a scalar has an obvious gradient; "
+                "pass one of the same shape, or reduce with .sum() or .mean()"
+            )
+        return Tensor(backend.xp.ones(output.shape, output.dtype))
+    if isinstance(gradient, (int, float)):
+        g = Tensor(backend.xp.asarray(gradient, dtype=output.dtype))
+    else:
+        g = as_tensor(gradient)
+    if g.shape != output.shape or g.dtype != output.dtype:
+        raise _mismatch(op, g, output)
+    return g
+
+
+def several(op: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """One Tensor or several, as a list; TypeError for what is none."""
+    one = hasattr(tensors, "dtype") or not isinstance(tensors, Iterable)
+    found: list[Any] = [tensors] if one else list(tensors)
+    for t in found:
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{op}: expected Tensors, got {type(t).__name__}")
+    return found
+
+
+def _inputs(op: str, inputs: Iterable[Tensor]) -> list[Tensor]:
+    """The inputs as a list; RuntimeError for one that has no gradient, ValueError for none."""
+    if not (inputs := list(inputs)):
+        raise ValueError(f"{op}: expected at least one Tensor, got none (a generator used up?)")
+    for i, x in enumerate(inputs):
+        if x._node is None:
+            raise RuntimeError(f"{op}: input {i}, of shape {x.shape}, does not require gradients")
+    return inputs
+
+
+def _mismatch(op: str, g: Tensor, of: Tensor | Node) -> Exception:
+    if g.shape != of.shape:
+        return ValueError(f"{op}: a gradient of shape {g.shape} for a value of shape {of.shape}")
+    return TypeError(f"{op}: a gradient of dtype {g.dtype} for a value of dtype {of.dtype}")
+
+
+# --- Tensors --------------------------------------------------------------------------------------
 
 
 class Tensor:
@@ -217,7 +321,6 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_data", "_leaf_node", "_node", "_stamp", "grad")
-    __array_ufunc__ = _Refusal()  # numpy_array * tensor goes to Tensor.__rmul__, not into NumPy
 
     _data: Array
     grad: Tensor | None
@@ -358,34 +461,6 @@ class Tensor:
             taken.add(id(g.data))
             leaf.grad = g
 
-    def __copy__(self) -> Tensor:
-        """A leaf of its own over the same memory, or the same result; without a gradient yet."""
-        own, more = self.requires_grad and self.is_leaf, getattr(self, "__dict__", {})
-        twin = _leaf(type(self), self.data, own, self._stamp, more)
-        if not self.is_leaf:
-            twin._node = self._node
-        return twin
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        """A leaf of its own, without a gradient yet. What shared memory shares the copy."""
-        if not self.is_leaf:
-            raise RuntimeError("deepcopy: only a leaf can be copied; use .detach() first")
-        if id(self.data) not in memo:
-            memo[id(self.data)] = backend.xp.array(self.data)  # its axes lie in memory as they did
-        stamp = memo.setdefault(id(self._stamp), [0])
-        more = copy.deepcopy(getattr(self, "__dict__", {}), memo)
-        return _leaf(type(self), memo[id(self.data)], self.requires_grad, stamp, more)
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        """For pickle: a leaf, its entries on the host and without a gradient."""
-        if not self.is_leaf:
-            raise RuntimeError("pickle: only a leaf can be pickled; use .detach() first")
-        strides = self.data.strides
-        axes = sorted(range(self.ndim), key=lambda i: -abs(strides[i]))  # as they lie in memory
-        host = backend.to_host(self.data.transpose(axes))
-        more = getattr(self, "__dict__", None)
-        return _unpickled, (type(self), host, axes, self.requires_grad), more
-
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of a 0-d tensor")
@@ -437,26 +512,6 @@ class Tensor:
         sum = mean = var = std = norm = max = min = _reduce
 
 
-def _leaf(
-    kind: type[Tensor], array: Array, requires_grad: bool, stamp: list[int], more: dict[str, Any]
-) -> Tensor:
-    """A leaf of a class, whose constructor may take what it will."""
-    leaf = kind.__new__(kind)
-    Tensor.__init__(leaf, array, requires_grad)
-    if kind is not Tensor:  # a Parameter
-        backend.parameters[id(leaf)] = leaf
-    leaf._stamp = stamp
-    for name, value in more.items():
-        setattr(leaf, name, value)
-    return leaf
-
-
-def _unpickled(kind: type[Tensor], host: Array, axes: list[int], requires_grad: bool) -> Tensor:
-    """A leaf of the backend in use now."""
-    array = backend.xp.array(host).transpose(sorted(axes, key=axes.__getitem__))
-    return _leaf(kind, array, requires_grad, [0], {})
-
-
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     """A new Tensor with a copy of ``data``: a number, nested lists, an array or a Tensor.
 
@@ -482,211 +537,77 @@ def as_tensor(data: Any) -> Tensor:
     return data if isinstance(data, Tensor) else tensor(data)
 
 
-def record(value: Array, *edges: Sequence[Any], shares: Tensor | None = None) -> Tensor:
-    """Wrap what an operation computed and remember how to differentiate it.
+def numbers(op: str, array: Array) -> Array:
+    """The array itself; TypeError if its entries are not real numbers or booleans."""
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{op}: expected numbers, got dtype {array.dtype}")
+    return array
 
-    Args:
-        value: the output array.
-        edges: for each differentiable input, (input, VJP, *needed); an input that is a number or
-            None has no gradient, and its edge is passed over. The VJP is called as ``vjp(g, *needed)`` and
-            returns a Tensor of the input's shape, written in differentiable operations. What it
-            needs are Tensors, of which a change in place before the backward pass is an error,
-            numbers, and :data:`OUTPUT` for the output. The graph keeps them alive, so a VJP that
-            needs no more than a shape should take that from its closure.
-        shares: the input whose memory ``value`` is a view of.
 
-    >>> x = tensor([1.0, 2.0], requires_grad=True)
-    >>> y = record(x.data**3, (x, lambda g, x: g * x * x * 3.0, x))
-    >>> grad(y.sum(), x)[0].numpy().tolist()
-    [3.0, 12.0]
+# --- Recording or not -----------------------------------------------------------------------------
+
+
+class _Recording(threading.local):
+    def __init__(self) -> None:
+        self.on = True
+        self.outside: list[bool] = []  # what it was before each switch that is still entered
+
+
+_recording = _Recording()
+
+
+def is_recording() -> bool:
+    """Whether operations leave a graph behind at this moment, in this thread."""
+    return _recording.on
+
+
+class recording:
+    """``with recording(False): ...`` switches recording for this thread, and back afterwards.
+
+    It can be entered again, within itself too, and by several threads. As a decorator it switches
+    for each call, and for a generator function whenever the generator runs, not while it waits.
     """
-    out = Tensor.__new__(Tensor)  # without the checks of __init__: this runs for every operation
-    out._data = value if isinstance(value, backend.xp.ndarray) else backend.checked(value)
-    out.grad = out._node = out._leaf_node = None
-    out._stamp = [0] if shares is None else shares._stamp
-    if _recording.on:
-        live = [e for e in edges if isinstance(e[0], Tensor) and e[0]._node is not None]
-        if live:
-            vjps = [edge[1:] for edge in live]
-            node = out._node = Node([x._node for x, *_ in live], vjps, out._data)
-            if any(x is OUTPUT for vjp in vjps for x in vjp):
-                node.value = out._data, out._stamp
-    return out
 
+    def __init__(self, on: bool):
+        self.on = on
 
-def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Iterable[Tensor],
-    grad_outputs: Any = None,
-    create_graph: bool = False,
-) -> tuple[Tensor, ...]:
-    """The gradient of Σ ⟨grad_outputs, outputs⟩ with respect to each input.
+    def __enter__(self) -> None:
+        _recording.outside.append(_recording.on)
+        _recording.on = self.on
 
-    Args:
-        outputs: one Tensor or several.
-        inputs: leaves or intermediate results; zeros come back for one that no output depends on.
-        grad_outputs: one incoming gradient per output, of its shape; may be left out for scalars.
-        create_graph: record the backward pass too, so that what comes back can be differentiated
-            again. Without it the graph is freed on the way.
+    def __exit__(self, *_: object) -> None:
+        _recording.on = _recording.outside.pop()
 
-    Returns:
-        A tuple of Tensors, one per input, each of its input's shape and dtype. They may share
-        memory with each other: copy before writing into one.
-
-    Raises:
-        RuntimeError: an output has no graph, because it was computed under :func:`no_grad`, say;
-            an input does not require gradients.
-
-    >>> x = tensor(3.0, requires_grad=True)
-    >>> (dy,) = grad(x * x, x, create_graph=True)
-    >>> dy.item(), grad(dy, x)[0].item()
-    (6.0, 2.0)
-    """
-    outputs = several("grad", outputs)
-    leaves = _inputs("grad", several("grad", inputs))
-    if grad_outputs is None:
-        grad_outputs = [None] * len(outputs)
-    elif not isinstance(grad_outputs, (list, tuple)):
-        grad_outputs = [grad_outputs]
-    if len(grad_outputs) != len(outputs):
-        raise ValueError(f"grad: {len(outputs)} outputs but {len(grad_outputs)} grad_outputs")
-    seeds = [_seed("grad", y, g) for y, g in zip(outputs, grad_outputs, strict=True)]
-    found = _gradients("grad", outputs, leaves, seeds, create_graph)
-    gradients = []
-    for x in leaves:
-        g = found[x._node] if x._node in found else Tensor(backend.xp.zeros(x.shape, x.dtype))
-        if create_graph and g._node is None:  # a constant: to be differentiated again, to zero
-            g = g.detach()
-            g._node = Node((), (), g.data)
-        gradients.append(g)
-    return tuple(gradients)
-
-
-def several(op: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    """One Tensor or several, as a list; TypeError for what is none."""
-    one = hasattr(tensors, "dtype") or not isinstance(tensors, Iterable)
-    found: list[Any] = [tensors] if one else list(tensors)
-    for t in found:
-        if not isinstance(t, Tensor):
-            raise TypeError(f"{op}: expected Tensors, got {type(t).__name__}")
-    return found
-
-
-def _inputs(op: str, inputs: Iterable[Tensor]) -> list[Tensor]:
-    """The inputs as a list; RuntimeError for one that has no gradient, ValueError for none."""
-    if not (inputs := list(inputs)):
-        raise ValueError(f"{op}: expected at least one Tensor, got none (a generator used up?)")
-    for i, x in enumerate(inputs):
-        if x._node is None:
-            raise RuntimeError(f"{op}: input {i}, of shape {x.shape}, does not require gradients")
-    return inputs
-
-
-def _gradients(
-    op: str,
-    outputs: Sequence[Tensor],
-    inputs: Sequence[Tensor],
-    seeds: Sequence[Tensor],
-    create_graph: bool,
-) -> dict[Node | None, Tensor]:
-    """By node, the gradients of those inputs on which an output depends."""
-    grads: dict[Node, Tensor] = {}
-    if not outputs:
-        raise ValueError(f"{op}: expected at least one Tensor, got none (a generator used up?)")
-    with recording(create_graph), numpy.errstate(under="ignore"):  # what vanishes is 0
-        for i, (output, g) in enumerate(zip(outputs, seeds, strict=True)):
-            node = output._node
-            if node is None:
-                raise RuntimeError(
-                    f"{op}: output {i}, of shape {output.shape}, does not depend on any tensor "
-                    "that requires gradients; was it detached, or computed under no_grad(), or by "
-                    "grad() without create_graph=True?"
-                )
-            grads[node] = grads[node] + g if node in grads else g
-        return _walk(grads, {x._node for x in inputs}, create_graph)  # type: ignore[misc]
-
-
-def _seed(op: str, output: Tensor, gradient: Any) -> Tensor:
-    """The incoming gradient of ``output``: the given one, checked, or 1 for a scalar."""
-    if gradient is None:
-        if output.size != 1:
-            raise RuntimeError(
-                f"{op} from shape {output.shape}: only a scalar has an obvious gradient; "
-                "pass one of the same shape, or reduce with .sum() or .mean()"
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{function.__name__}: others run while an async function waits; "
+                "switch by a with block around what does not await"
             )
-        return Tensor(backend.xp.ones(output.shape, output.dtype))
-    if isinstance(gradient, (int, float)):
-        g = Tensor(backend.xp.asarray(gradient, dtype=output.dtype))
-    else:
-        g = as_tensor(gradient)
-    if g.shape != output.shape or g.dtype != output.dtype:
-        raise _mismatch(op, g, output)
-    return g
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with recording(self.on):
+                return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        def generate(*args: Any, **kwargs: Any) -> Any:
+            generator = function(*args, **kwargs)
+            resume, sent = generator.send, None
+            while True:
+                try:
+                    with recording(self.on):
+                        item = resume(sent)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    resume, sent = generator.send, (yield item)
+                except BaseException as error:  # GeneratorExit too: it is closed, or collected
+                    resume, sent = generator.throw, error
+
+        return generate if inspect.isgeneratorfunction(function) else call
 
 
-def _mismatch(op: str, g: Tensor, of: Tensor | Node) -> Exception:
-    if g.shape != of.shape:
-        return ValueError(f"{op}: a gradient of shape {g.shape} for a value of shape {of.shape}")
-    return TypeError(f"{op}: a gradient of dtype {g.dtype} for a value of dtype {of.dtype}")
-
-
-def _reachable(roots: Iterable[Node]) -> list[Node]:
-    """All nodes that the roots depend on, the roots included, in the order they were recorded."""
-    seen: set[Node] = set()
-    stack = list(roots)
-    while stack:
-        node = stack.pop()
-        if node not in seen:
-            seen.add(node)
-            stack.extend(node.parents)
-    return sorted(seen, key=lambda node: node.order)
-
-
-def _leaves_below(root: Node) -> list[Tensor]:
-    """The leaves that the root depends on and that want gradients still."""
-    pairs = [(node, node.leaf()) for node in _reachable([root]) if node.leaf is not None]
-    return [leaf for node, leaf in pairs if leaf is not None and leaf._node is node]
-
-
-def _walk(
-    grads: dict[Node, Tensor], targets: set[Node], create_graph: bool
-) -> dict[Node | None, Tensor]:
-    """Backward over the graph below ``grads``, visiting only what leads to ``targets``."""
-    nodes = _reachable(grads)
-    needed = set(targets)
-    for node in nodes:
-        if not needed.isdisjoint(node.parents):
-            needed.add(node)
-
-    found: dict[Node | None, Tensor] = {}
-    owned: set[Node] = set()  # whose running sum is a buffer made here: it is added to in place
-    for node in reversed(nodes):
-        if node not in needed:
-            continue
-        g = grads.pop(node)
-        if node in targets:
-            found[node] = g
-        if needed.isdisjoint(node.parents):
-            continue
-        if node.vjps is None:
-            raise RuntimeError(
-                f"{node.op}: its graph was freed by an earlier backward; take that one by "
-                "grad(..., create_graph=True), or compute the forward pass again"
-            )
-        for parent, vjp in zip(node.parents, node.vjps, strict=True):
-            if parent not in needed:
-                continue
-            part = node.apply(vjp, g)
-            if part._data.shape != parent.shape or part._data.dtype != parent.dtype:
-                raise _mismatch(f"vjp of {node.op}", part, parent)
-            if parent not in grads:
-                grads[parent] = part
-            elif parent in owned:
-                backend.xp.add(grads[parent].data, part.data, out=grads[parent].data)
-            else:
-                grads[parent] = grads[parent] + part
-                if not create_graph:
-                    owned.add(parent)
-        if not create_graph:
-            node.vjps = node.value = None
-    return found
+def no_grad(function: Callable[..., Any] | None = None) -> Any:
+    """``with no_grad(): ...``, or ``@no_grad()``: operations inside leave no graph behind."""
+    return recording(False) if function is None else recording(False)(function)

@@ -16,40 +16,42 @@ from minigan import backend, fused
 from minigan.arguments import number, wrong_type
 from minigan.autograd import Tensor, _mismatch
 from minigan.backend import Array
-from minigan.nn.module import shallow_copy
 
 
 class Optimizer:
     """Base class: holds the parameters and, by parameter, what the method remembers.
 
     ``lr`` may be changed between steps. A subclass defines ``update(parameter, gradient, state)``
-    on arrays, in place, and names what it keeps per parameter in ``memory``.
+    on arrays, in place, and names the arrays that it keeps for each parameter in ``memory``.
     """
 
     memory: tuple[str, ...] = ()
     squares = False  # whether it squares gradients
 
     def __init__(self, params: Iterable[Tensor], lr: float):
+        owner = type(self).__name__
         if isinstance(params, Tensor) or not isinstance(params, Iterable):
-            raise wrong_type(type(self).__name__, "params", "a list, or .parameters()", params)
+            raise wrong_type(owner, "params", "a list, or .parameters()", params)
         self.params = list(params)
         if not self.params:
-            raise ValueError(f"{type(self).__name__}: there are no parameters to optimise")
+            raise ValueError(f"{owner}: there are no parameters to optimise")
         for i, p in enumerate(self.params):
-            name = f"{type(self).__name__}: parameter {i}"
             if not isinstance(p, Tensor):
-                raise TypeError(f"{name} is a {type(p).__name__}, not a Tensor")
+                raise TypeError(f"{owner}: parameter {i} is a {type(p).__name__}, not a Tensor")
+            name = f"{owner}: parameter {i}, of shape {p.shape},"
             if not (p.is_leaf and p.requires_grad):
-                raise ValueError(
-                    f"{name}, of shape {p.shape}, is not a leaf that requires gradients"
-                )
+                raise ValueError(f"{name} is not a leaf that requires gradients")
             if any(p is q for q in self.params[:i]):
-                raise ValueError(f"{name}, of shape {p.shape}, appears twice")
-        self.lr = number(type(self).__name__, "lr", lr, "[0, inf)")
-        self.state: list[dict[str, Array]] = [{} for _ in self.params]
+                raise ValueError(f"{name} appears twice")
+        self.lr = number(owner, "lr", lr, "[0, inf)")
+        self.state: list[dict[str, Any]] = [{} for _ in self.params]
 
-    def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
+    def update(self, p: Array, g: Array, state: dict[str, Any]) -> None:
         raise NotImplementedError
+
+    def start(self, p: Array) -> dict[str, Any]:
+        """The memory of a parameter before its first step: arrays like it, and integers."""
+        return {key: backend.xp.zeros_like(p) for key in self.memory}
 
     def step(self) -> None:
         """Update every parameter that has a gradient, in place.
@@ -59,27 +61,31 @@ class Optimizer:
         """
         name = f"{type(self).__name__}.step"
         self.lr = number(name, "lr", self.lr, "[0, inf)")  # it may have been changed
-        for i, (p, state) in enumerate(zip(self.params, self.state, strict=True)):
-            if p.grad is None:
-                continue
-            if not isinstance(p.grad, Tensor):
-                raise wrong_type(name, f"the gradient of parameter {i}", "a Tensor", p.grad)
-            if (p.grad.shape, p.grad.dtype) != (p.shape, p.dtype):
-                raise _mismatch(name, p.grad, p)
-            why = ""
-            if self.squares and p.dtype == "float16":
-                why = "in which small gradients' squares are 0; use float32"
-            for key, x in state.items():
-                if key != "step" and getattr(x, "dtype", p.dtype) != p.dtype:
-                    why = f"its {key} {x.dtype}; make the optimizer after .to(), or convert its "
-                    why += "memory: optimizer.load_state_dict(optimizer.state_dict())"
-                    break
-            if why:
-                raise TypeError(f"{name}: parameter {i} of shape {p.shape} is {p.dtype}, {why}")
-        for p, state in zip(self.params, self.state, strict=True):
-            if p.grad is not None:
-                self.update(p.data, p.grad.data, state)
-                p.mark_written()
+        found = [i for i, p in enumerate(self.params) if p.grad is not None]
+        for i in found:
+            self._check(name, i)
+        for i in found:
+            p, state = self.params[i], self.state[i]
+            if not state:
+                state.update(self.start(p.data))
+            self.update(p.data, p.grad.data, state)  # type: ignore[union-attr]
+            p.mark_written()
+
+    def _check(self, name: str, i: int) -> None:
+        p, g = self.params[i], self.params[i].grad
+        if not isinstance(g, Tensor):
+            raise wrong_type(name, f"the gradient of parameter {i}", "a Tensor", g)
+        if (g.shape, g.dtype) != (p.shape, p.dtype):
+            raise _mismatch(name, g, p)
+        this = f"{name}: parameter {i} of shape {p.shape} is {p.dtype}"
+        if self.squares and p.dtype == "float16":
+            raise TypeError(f"{this}, in which small gradients' squares are 0; use float32")
+        for key, x in self.state[i].items():
+            if getattr(x, "dtype", p.dtype) != p.dtype:
+                raise TypeError(
+                    f"{this}, its {key} {x.dtype}; make the optimizer after .to(), or convert its "
+                    "memory: optimizer.load_state_dict(optimizer.state_dict())"
+                )
 
     def minimize(self, loss: Tensor) -> None:
         """One step down the gradient of ``loss``, a scalar, in these parameters and no others.
@@ -106,48 +112,25 @@ class Optimizer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over a :meth:`state_dict` of the same method on the same parameters."""
-        fresh: list[dict[str, Array]] = [{} for _ in self.params]
+        owner = f"{type(self).__name__}.load_state_dict"
+        fresh = [self.start(p.data) for p in self.params]
+        given: list[dict[str, Any]] = [{} for _ in self.params]
         for name, value in state.items():
             index, _, key = name.partition(".")
-            if not index.isdecimal() or int(index) >= len(fresh) or key not in self.memory:
-                raise ValueError(f"{type(self).__name__}.load_state_dict: unexpected {name!r}")
+            i = int(index) if index.isdecimal() else len(fresh)
+            if i >= len(fresh) or key not in fresh[i]:
+                raise ValueError(f"{owner}: unexpected {name!r}")
             host = numpy.asarray(value.numpy() if isinstance(value, Tensor) else value)
-            p = self.params[int(index)]
-            expected, dtype = ((), "int64") if key == "step" else (p.shape, p.dtype)
+            like = fresh[i][key]
+            counts = isinstance(like, int)
+            expected = () if counts else like.shape
             if host.shape != expected:
-                raise ValueError(
-                    f"{type(self).__name__}.load_state_dict: {name} is {host.shape}, "
-                    f"expected {expected}"
-                )
-            host = host.astype(dtype)  # a copy; "step" stays on the host, to be read for free
-            fresh[int(index)][key] = host if key == "step" else backend.asarray(host)
-        for i, entry in enumerate(fresh):
-            if entry and set(entry) != set(self.memory):
-                missing = sorted(set(self.memory) - set(entry))
-                raise ValueError(
-                    f"{type(self).__name__}.load_state_dict: parameter {i} lacks {missing}"
-                )
-        self.state = fresh
-
-    __copy__ = shallow_copy
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For pickle and deepcopy: the memory as Tensors, which know their way to the host."""
-        state = [
-            {
-                key: Tensor(x) if hasattr(x, "shape") and key != "step" else x
-                for key, x in entry.items()
-            }
-            for entry in self.state
-        ]
-        return vars(self) | {"state": state}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self.state = [
-            {key: x.data if isinstance(x, Tensor) else x for key, x in entry.items()}
-            for entry in self.state
-        ]
+                raise ValueError(f"{owner}: {name} is {host.shape}, expected {expected}")
+            given[i][key] = int(host) if counts else backend.asarray(host.astype(like.dtype))
+        for i, (entry, whole) in enumerate(zip(given, fresh, strict=True)):
+            if missing := sorted(whole.keys() - entry.keys()) if entry else []:
+                raise ValueError(f"{owner}: parameter {i} lacks {missing}")
+        self.state = given
 
 
 class SGD(Optimizer):
@@ -161,13 +144,11 @@ class SGD(Optimizer):
         self.momentum = number("SGD", "momentum", momentum, "[0, 1)")
         self.memory = ("momentum_buffer",) if momentum else ()
 
-    def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
-        if not self.momentum:
+    def update(self, p: Array, g: Array, state: dict[str, Any]) -> None:
+        if self.momentum:
+            fused.momentum(g, self.momentum, self.lr, out=(p, state["momentum_buffer"]))
+        else:
             fused.sgd(g, self.lr, out=(p,))
-            return
-        if not state:
-            state["momentum_buffer"] = backend.xp.zeros_like(p)
-        fused.momentum(g, self.momentum, self.lr, out=(p, state["momentum_buffer"]))
 
 
 class RMSprop(Optimizer):
@@ -183,9 +164,7 @@ class RMSprop(Optimizer):
         self.alpha = number("RMSprop", "alpha", alpha, "[0, 1)")
         self.eps = number("RMSprop", "eps", eps, "[0, inf)")
 
-    def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
-        if not state:
-            state["square_avg"] = backend.xp.zeros_like(p)
+    def update(self, p: Array, g: Array, state: dict[str, Any]) -> None:
         numbers = (self.alpha, 1.0 - self.alpha, self.lr, self.eps)
         fused.rmsprop(g, *numbers, out=(p, state["square_avg"]))
 
@@ -200,7 +179,7 @@ class Adam(Optimizer):
     leaves g alone and shrinks p.)
     """
 
-    memory = ("step", "exp_avg", "exp_avg_sq")
+    memory = ("exp_avg", "exp_avg_sq")
     squares = True
 
     def __init__(
@@ -221,15 +200,15 @@ class Adam(Optimizer):
         self.eps = number("Adam", "eps", eps, "[0, inf)")
         self.weight_decay = number("Adam", "weight_decay", weight_decay, "[0, inf)")
 
-    def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
+    def start(self, p: Array) -> dict[str, Any]:
+        return {"step": 0, **super().start(p)}
+
+    def update(self, p: Array, g: Array, state: dict[str, Any]) -> None:
         beta1, beta2 = self.betas
-        if not state:
-            state["step"] = numpy.zeros((), "int64")
-            state["exp_avg"], state["exp_avg_sq"] = (backend.xp.zeros_like(p) for _ in range(2))
         if self.weight_decay:
             g = fused.affine(p, self.weight_decay, g)
         state["step"] += 1
-        t = int(state["step"])
+        t = state["step"]
         # lr·m̂/(√v̂ + ε) with both bias corrections moved into two numbers, which saves two passes:
         root = math.sqrt(1.0 - beta2**t)
         rate, eps = self.lr * root / (1.0 - beta1**t), self.eps * root

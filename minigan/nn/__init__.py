@@ -1,57 +1,9 @@
-"""Layer 3: modules and layers, under PyTorch's names and with PyTorch's parameter shapes."""
+"""Layer 5: modules and layers, under PyTorch's names and with PyTorch's parameter shapes."""
 
-from minigan.nn import init, utils
-from minigan.nn.layers import (
-    AvgPool2d,
-    BatchNorm1d,
-    BatchNorm2d,
-    Conv2d,
-    ConvTranspose2d,
-    Dropout,
-    Embedding,
-    Flatten,
-    Identity,
-    InstanceNorm2d,
-    LeakyReLU,
-    Linear,
-    MaxPool2d,
-    PixelShuffle,
-    ReLU,
-    Sigmoid,
-    Softplus,
-    Tanh,
-    Unflatten,
-    Upsample,
-)
+from minigan.nn import init, layers, utils
+from minigan.nn.layers import *
 from minigan.nn.module import Module, ModuleList, Parameter, Sequential
 from minigan.nn.utils import Average
 
-__all__ = [
-    "Average",
-    "AvgPool2d",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "Conv2d",
-    "ConvTranspose2d",
-    "Dropout",
-    "Embedding",
-    "Flatten",
-    "Identity",
-    "InstanceNorm2d",
-    "LeakyReLU",
-    "Linear",
-    "MaxPool2d",
-    "Module",
-    "ModuleList",
-    "Parameter",
-    "PixelShuffle",
-    "ReLU",
-    "Sequential",
-    "Sigmoid",
-    "Softplus",
-    "Tanh",
-    "Unflatten",
-    "Upsample",
-    "init",
-    "utils",
-]
+__all__ = ["Average", "Module", "ModuleList", "Parameter", "Sequential", "init", "utils"]
+__all__ += layers.__all__

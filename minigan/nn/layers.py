@@ -16,6 +16,12 @@ from minigan.nn import init
 from minigan.nn.module import Module, Parameter
 from minigan.ops.conv import pooled, remainder
 
+__all__ = [
+    "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Embedding",
+    "Flatten", "Identity", "InstanceNorm2d", "LeakyReLU", "Linear", "MaxPool2d", "PixelShuffle",
+    "ReLU", "Sigmoid", "Softplus", "Tanh", "Unflatten", "Upsample",
+]  # fmt: skip
+
 
 def _parameter(*shape: int) -> Parameter:
     return Parameter(backend.xp.zeros(shape, "float32"))

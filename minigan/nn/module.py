@@ -17,15 +17,13 @@ import threading
 import types
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy
 
 from minigan import backend
 from minigan.arguments import flag, wrong_type
 from minigan.autograd import Tensor, numbers
-
-T = TypeVar("T")
 
 
 class Parameter(Tensor):
@@ -38,13 +36,6 @@ class Parameter(Tensor):
         if isinstance(data, Tensor):
             self._stamp = data._stamp  # the same memory
         backend.parameters[id(self)] = self  # so that a switch of backends can refuse to strand it
-
-
-def shallow_copy(x: T) -> T:
-    """What copy.copy makes of x: an object of its class that holds what x holds."""
-    twin = object.__new__(type(x))
-    vars(twin).update(vars(x))
-    return twin
 
 
 class _Forwards(threading.local):
@@ -92,8 +83,6 @@ class Module:
     #: By name, what computes an attribute of this module before each call; it is no state.
     _computed: Mapping[str, Callable[[Module], Tensor]] = types.MappingProxyType({})
 
-    __copy__ = shallow_copy
-
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
         for name in {"forward", "__call__"} & vars(cls).keys():
@@ -126,12 +115,6 @@ class Module:
         for _, x, _ in held:  # this module's forward may leave something in them before theirs
             if isinstance(x, Module) and x._constants is None:
                 x._decide()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For pickle and deepcopy: results that a forward left go along without their graph."""
-        return {
-            name: x if type(x) in PLAIN else _without_graph(x) for name, x in vars(self).items()
-        }
 
     def forward(self, *inputs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
@@ -350,19 +333,6 @@ def _hidden(value: Any) -> Iterable[Any]:
     if hasattr(value, "dtype") and getattr(value.dtype, "kind", "") != "O":  # an array of numbers
         return []
     return list(getattr(value, "flat", value))
-
-
-def _without_graph(value: Any, around: tuple[Any, ...] = ()) -> Any:
-    """The value, in which results of operations, alone or in lists and dicts, are constants."""
-    if isinstance(value, Tensor):
-        return value if value.is_leaf else value.detach()
-    if type(value) not in (list, tuple, dict) or any(value is other for other in around):
-        return value
-    entries = list(value.values()) if type(value) is dict else value
-    ready = [_without_graph(x, (*around, value)) for x in entries]
-    if all(x is y for x, y in zip(ready, entries, strict=True)):
-        return value
-    return dict(zip(value, ready, strict=True)) if type(value) is dict else type(value)(ready)
 
 
 def _cut(x: Tensor) -> None:

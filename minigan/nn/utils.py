@@ -1,4 +1,4 @@
-"""Layer 3: what is done to modules and their gradients: spectral norm, clipping, averages."""
+"""Layer 5: what is done to modules and their gradients: spectral norm, clipping, averages."""
 
 from __future__ import annotations
 

@@ -21,15 +21,26 @@ LAYERS = [
     ["arguments", "backend"],
     ["autograd", "fused"],
     ["ops", "ops.*", "functional"],
-    ["gradcheck", "nn", "nn.*"],
+    ["gradcheck", "nn.init", "nn.layers", "nn.module"],
     ["losses", "optim"],
-    ["data", "data.*", "models", "models.*", "metrics", "metrics.*", "checkpoint"],
+    [
+        "nn",
+        "nn.utils",
+        "protocols",
+        "data",
+        "data.*",
+        "models",
+        "models.*",
+        "metrics",
+        "metrics.*",
+        "checkpoint",
+    ],
     ["console", "training", "plotting", "evaluation", "runs"],
     ["cli", "bench", "grading", "grading.*"],
 ]
 EXEMPT = ("__init__", "__main__")
 STRANGERS = ({"training", "plotting"},)  # one layer, but neither may import the other
-TAUGHT, BUDGET = range(5), 3_000
+TAUGHT, BUDGET = range(5), 2_760
 RANDOM = ("backend", "data", "data.*")
 
 
