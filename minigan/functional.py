@@ -1,7 +1,7 @@
 """The public face of the operations, and what neural networks build from them.
 
-``minigan.functional`` holds every primitive of :mod:`minigan.ops` under one roof, the compositions
-below, and the table that gives Tensors their operators and methods.
+``minigan.functional`` holds every primitive of :mod:`minigan.ops` under one roof, and the
+compositions below. Tensors get their operators and methods from :mod:`minigan.ops.operators`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from minigan.arguments import Pair, Size, integer, number, pair
 from minigan.autograd import Operand, Tensor, as_tensor, record
 from minigan.ops import conv, elementwise, linalg, reduce, shape
 from minigan.ops import norm as normalisation
+from minigan.ops import operators as operators
 from minigan.ops.conv import *
 from minigan.ops.elementwise import *
 from minigan.ops.elementwise import _float
@@ -189,60 +190,3 @@ def cross_entropy(logits: Operand, labels: Any) -> Tensor:
     labels = _indices("cross_entropy: labels", labels, logits.shape[1])
     rows = backend.xp.arange(logits.shape[0])
     return -mean(getitem(log_softmax(logits), (rows, labels)))
-
-
-def _reflected(function: Any) -> Any:
-    return lambda x, y: function(y, x)
-
-
-def _anew(function: Any) -> Any:
-    """x += y makes a new Tensor, as x = x + y does; a parameter would silently stay as it was."""
-
-    def apply(x: Tensor, y: Operand) -> Any:
-        if x.is_leaf and x.requires_grad:
-            raise RuntimeError(
-                f"{function.__name__}: x += y and the like make a new tensor, and would leave this "
-                "leaf as it was; overwrite it with .copy_()"
-            )
-        return function(x, y)
-
-    return apply
-
-
-# What a Tensor can do, in one table. (autograd.py declares the same names for the type checker.)
-for _name, _function in {
-    "__add__": add,
-    "__radd__": add,
-    "__sub__": sub,
-    "__rsub__": _reflected(sub),
-    "__mul__": mul,
-    "__rmul__": mul,
-    "__truediv__": div,
-    "__rtruediv__": _reflected(div),
-    "__iadd__": _anew(add),
-    "__isub__": _anew(sub),
-    "__imul__": _anew(mul),
-    "__itruediv__": _anew(div),
-    "__matmul__": matmul,
-    "__rmatmul__": _reflected(matmul),
-    "__pow__": pow,
-    "__neg__": neg,
-    "__lt__": lambda x, y: elementwise.compare("less", x, y),
-    "__le__": lambda x, y: elementwise.compare("less_equal", x, y),
-    "__gt__": lambda x, y: elementwise.compare("greater", x, y),
-    "__ge__": lambda x, y: elementwise.compare("greater_equal", x, y),
-    "__eq__": lambda x, y: elementwise.compare("equal", x, y),
-    "__ne__": lambda x, y: elementwise.compare("not_equal", x, y),
-    "__and__": lambda x, y: elementwise.compare("bitwise_and", x, y),
-    "__or__": lambda x, y: elementwise.compare("bitwise_or", x, y),
-    "__xor__": lambda x, y: elementwise.compare("bitwise_xor", x, y),
-    "__invert__": lambda x: Tensor(~x.data),
-    "__getitem__": getitem,
-    "T": property(lambda x: permute(x, tuple(range(x.ndim))[::-1])),
-    "__abs__": abs,
-    "__format__": lambda x, s: object.__format__(x, s) if x.ndim else format(x.item(), s),
-    **{f.__name__: f for f in (reshape, transpose, permute, to, sum, mean, var, std)},
-    **{f.__name__: f for f in (norm, max, min, argmax)},
-    **{f.__name__: f for f in (abs, exp, log, sqrt, tanh, sigmoid)},
-}.items():
-    setattr(Tensor, _name, _function)

@@ -8,6 +8,7 @@ TypeError; Python numbers take the dtype of the tensor they meet.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -280,12 +281,17 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     )
 
 
-def compare(ufunc: str, x: Operand, y: Operand) -> Tensor:
-    """A Tensor without gradient; ``ufunc`` is NumPy's name of a comparison or a bitwise operation.
+def comparison(ufunc: str) -> Callable[[Tensor, Operand], Tensor]:
+    """What ``ufunc``, NumPy's name of a comparison or a bitwise operation, makes of Tensors.
 
-    With what is no number, array or list, Python's own answer: ``x == None`` is False.
+    The result has no gradient. With what is no number, array or list, it is Python's own answer:
+    ``x == None`` is False.
     """
-    if not (isinstance(y, (Tensor, list, tuple, *NUMBERS)) or hasattr(y, "dtype")):
-        return NotImplemented  # type: ignore[no-any-return]
-    x, y = _pair(ufunc, x, y)
-    return record(getattr(backend.xp, ufunc)(_raw(x), _raw(y)))
+
+    def compare(x: Operand, y: Operand) -> Tensor:
+        if not (isinstance(y, (Tensor, list, tuple, *NUMBERS)) or hasattr(y, "dtype")):
+            return NotImplemented  # type: ignore[no-any-return]
+        x, y = _pair(ufunc, x, y)
+        return record(getattr(backend.xp, ufunc)(_raw(x), _raw(y)))
+
+    return compare
