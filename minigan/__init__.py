@@ -4,6 +4,7 @@ Read it in this order: backend, autograd, ops/, functional, gradcheck, nn/, loss
 models/, training, runs, metrics/. Each module's first lines say what it is.
 """
 
+import minigan.devices
 import minigan.protocols  # noqa: F401 - for the methods that it binds
 from minigan import backend, data, functional, losses, metrics, models, nn, optim
 from minigan.autograd import Tensor, grad, no_grad, tensor

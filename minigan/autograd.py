@@ -15,6 +15,7 @@ Machine Learning: a Survey", section 3.2.)
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import itertools
@@ -154,18 +155,17 @@ def grad(
     >>> dy.item(), grad(dy, x)[0].item()
     (6.0, 2.0)
     """
-    outputs = several("grad", outputs)
-    leaves = _inputs("grad", several("grad", inputs))
+    outputs = _recorded("grad", "output", outputs)
+    inputs = _recorded("grad", "input", inputs)
     if grad_outputs is None:
         grad_outputs = [None] * len(outputs)
     elif not isinstance(grad_outputs, (list, tuple)):
         grad_outputs = [grad_outputs]
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: {len(outputs)} outputs but {len(grad_outputs)} grad_outputs")
-    seeds = [_seed("grad", y, g) for y, g in zip(outputs, grad_outputs, strict=True)]
-    found = _gradients("grad", outputs, leaves, seeds, create_graph)
+    found = _gradients("grad", outputs, inputs, grad_outputs, create_graph)
     gradients = []
-    for x in leaves:
+    for x in inputs:
         g = found[x._node] if x._node in found else Tensor(backend.xp.zeros(x.shape, x.dtype))
         if create_graph and g._node is None:  # a constant: to be differentiated again, to zero
             g = g.detach()
@@ -178,22 +178,14 @@ def _gradients(
     op: str,
     outputs: Sequence[Tensor],
     inputs: Sequence[Tensor],
-    seeds: Sequence[Tensor],
+    gradients: Sequence[Any],
     create_graph: bool,
 ) -> dict[Node | None, Tensor]:
     """By node, the gradients of those inputs on which an output depends."""
-    grads: dict[Node, Tensor] = {}
-    if not outputs:
-        raise ValueError(f"{op}: expected at least one Tensor, got none (a generator used up?)")
+    seeds = [_seed(op, y, g) for y, g in zip(outputs, gradients, strict=True)]
+    grads: dict[Any, Tensor] = {}
     with recording(create_graph), numpy.errstate(under="ignore"):  # what vanishes is 0
-        for i, (output, g) in enumerate(zip(outputs, seeds, strict=True)):
-            node = output._node
-            if node is None:
-                raise RuntimeError(
-                    f"{op}: output {i}, of shape {output.shape}, does not depend on any tensor "
-                    "that requires gradients; was it detached, or computed under no_grad(), or by "
-                    "grad() without create_graph=True?"
-                )
+        for node, g in zip([y._node for y in outputs], seeds, strict=True):
             grads[node] = grads[node] + g if node in grads else g
         return _walk(grads, {x._node for x in inputs}, create_graph)  # type: ignore[misc]
 
@@ -288,14 +280,22 @@ def several(op: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return found
 
 
-def _inputs(op: str, inputs: Iterable[Tensor]) -> list[Tensor]:
-    """The inputs as a list; RuntimeError for one that has no gradient, ValueError for none."""
-    if not (inputs := list(inputs)):
+#: Why an input, or an output, has no gradient.
+OUTSIDE = {
+    "input": "does not require gradients",
+    "output": "does not depend on any tensor that requires gradients; was it detached, or computed "
+    "under no_grad(), or by grad() without create_graph=True?",
+}
+
+
+def _recorded(op: str, kind: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """One Tensor or several; ValueError for none, RuntimeError for one outside of the graph."""
+    if not (found := several(op, tensors)):
         raise ValueError(f"{op}: expected at least one Tensor, got none (a generator used up?)")
-    for i, x in enumerate(inputs):
+    for i, x in enumerate(found):
         if x._node is None:
-            raise RuntimeError(f"{op}: input {i}, of shape {x.shape}, does not require gradients")
-    return inputs
+            raise RuntimeError(f"{op}: {kind} {i}, of shape {x.shape}, {OUTSIDE[kind]}")
+    return found
 
 
 def _mismatch(op: str, g: Tensor, of: Tensor | Node) -> Exception:
@@ -444,14 +444,12 @@ class Tensor:
             inputs: the leaves to serve; what others would need is then not computed. The ``.grad``
                 of one that self does not depend on stays as it is.
         """
-        if inputs is not None:
-            leaves = _inputs("backward", dict.fromkeys(several("backward", inputs)))
-        else:
-            leaves = _leaves_below(self._node) if self._node is not None else []
+        (root,) = (y._node for y in _recorded("backward", "output", self))
+        leaves = _leaves_below(root) if inputs is None else _recorded("backward", "input", inputs)
         seed = _seed("backward", self, gradient)
         found = _gradients("backward", [self], leaves, [seed], create_graph=False)
         taken = {id(seed.data)}
-        for leaf in leaves:
+        for leaf in dict.fromkeys(leaves):
             if (g := found.get(leaf._node)) is None:
                 continue
             if leaf.grad is not None:
@@ -561,7 +559,7 @@ def is_recording() -> bool:
     return _recording.on
 
 
-class recording:
+class recording(contextlib.ContextDecorator):
     """``with recording(False): ...`` switches recording for this thread, and back afterwards.
 
     It can be entered again, within itself too, and by several threads. As a decorator it switches
@@ -578,17 +576,14 @@ class recording:
     def __exit__(self, *_: object) -> None:
         _recording.on = _recording.outside.pop()
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: Any) -> Any:
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(
                 f"{function.__name__}: others run while an async function waits; "
                 "switch by a with block around what does not await"
             )
-
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with recording(self.on):
-                return function(*args, **kwargs)
+        if not inspect.isgeneratorfunction(function):
+            return super().__call__(function)
 
         @functools.wraps(function)
         def generate(*args: Any, **kwargs: Any) -> Any:
@@ -605,7 +600,7 @@ class recording:
                 except BaseException as error:  # GeneratorExit too: it is closed, or collected
                     resume, sent = generator.throw, error
 
-        return generate if inspect.isgeneratorfunction(function) else call
+        return generate
 
 
 def no_grad(function: Callable[..., Any] | None = None) -> Any:

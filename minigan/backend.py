@@ -11,10 +11,8 @@ from one seed (Philox or CuPy's own generators would draw other numbers on a GPU
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
-import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -35,49 +33,8 @@ class BackendError(RuntimeError):
     """The array library that was asked for cannot be used; the message says what to do."""
 
 
-def _import_cupy() -> Any:
-    """Import CuPy and run one kernel and one product; say which stage fails and what mends it."""
-    try:
-        import cupy
-    except ImportError as error:
-        raise BackendError(
-            f"backend 'cupy': the package is not installed, or not whole ({error}). "
-            "Install it with: pip install 'minigan[cuda12]' (or [cuda13] for drivers from 580 on)"
-        ) from error
-    try:
-        cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise BackendError(
-            f"backend 'cupy': no usable NVIDIA driver or GPU ({error}). Install NVIDIA's driver, "
-            "from 525 on for minigan[cuda12] and 580 for [cuda13], until nvidia-smi lists the GPU, "
-            "and see that CUDA_VISIBLE_DEVICES does not hide it; without a GPU, use the backend "
-            "'numpy'"
-        ) from error
-    try:
-        one = cupy.ones((2, 2), dtype=cupy.float32)
-        float(((one + one) @ one)[0, 0])
-    except Exception as error:  # CuPy raises many kinds here, all of them from missing libraries
-        raise BackendError(
-            f"backend 'cupy': a device is there but the CUDA libraries are not ({error}). "
-            "Install them with: pip install 'minigan[cuda12]' (or [cuda13])"
-        ) from error
-    return cupy
-
-
-def _cupy_if_it_works() -> Any:
-    try:
-        return _import_cupy()
-    except BackendError as error:
-        warnings.warn(f"falling back to NumPy: {error}", stacklevel=3)
-        return numpy
-
-
-#: By name, what finds the library.
-LIBRARIES: dict[str, Callable[[], Any]] = {
-    "numpy": lambda: numpy,
-    "cupy": _import_cupy,
-    "auto": _cupy_if_it_works,
-}
+#: By name, what finds the library; minigan/devices.py adds "cupy" and "auto".
+LIBRARIES: dict[str, Callable[[], Any]] = {"numpy": lambda: numpy}
 
 
 def set_backend(backend: str | Any) -> None:
@@ -200,32 +157,18 @@ def to_host(array: Array) -> numpy.ndarray:
 CACHED = 1 << 19
 
 
-def batches(rows: int, entries: int) -> Iterator[slice]:
-    """Slices of range(rows), each of so few rows of ``entries`` that they stay in cache.
-
-    A GPU hides the way to its memory behind many threads: there, slices only bound the memory.
-    """
-    step = max(1, (CACHED << 9 if on_gpu() else CACHED) // max(1, entries))
+def slices(rows: int, step: int) -> Iterator[slice]:
+    """range(rows) in slices of ``step``, of which the last may be shorter."""
     return (slice(i, min(i + step, rows)) for i in range(0, rows, step))
 
 
-def _keep_freed_memory() -> None:
-    """Let glibc keep freed blocks of up to 32 MB instead of giving each back to the system.
+def batches(rows: int, entries: int) -> Iterator[slice]:
+    """:func:`slices` of so few rows of ``entries`` each that they stay in cache.
 
-    It would fetch the next array of a training step, which is of the same size, page by page again:
-    a fifth of the DCGAN's step. Other systems' allocators are left as they are, and so is glibc's
-    where its own variables (MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_THRESHOLD_) are set.
+    A GPU hides the way to its memory behind many threads: there, slices only bound the memory.
     """
-    if any(name.startswith("MALLOC_") for name in os.environ):
-        return
-    with contextlib.suppress(OSError, AttributeError):  # no glibc here
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
-        libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
+    return slices(rows, max(1, (CACHED << 9 if on_gpu() else CACHED) // max(1, entries)))
 
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
-_keep_freed_memory()
 
 # --- Randomness ---------------------------------------------------------------------------------
 

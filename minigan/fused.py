@@ -136,7 +136,7 @@ class Formula:
         else:
             wide = side_by_side(*inputs) if vectors else inputs
             written = out or tuple(xp.empty_like(wide[0], order=order) for _ in self.outputs)
-            for parts in slices([*wide, *written], len(self._scratch)):
+            for parts in pieces([*wide, *written], len(self._scratch)):
                 self.in_numpy(*parts, *(numpy.empty_like(parts[0]) for _ in self._scratch))
             out = out or tuple(z.reshape(first.shape) for z in written)
         return out[0] if len(out) == 1 else out
@@ -150,7 +150,7 @@ class Formula:
 
 def column_sums(*operands: Array, of: Formula | None = None) -> Array:
     """Σ over the rows of a matrix (M, C), or of a formula's output: (C,)."""
-    xp, first, cut = backend.xp, operands[0], slices(side_by_side(*operands), 1)
+    xp, first, cut = backend.xp, operands[0], pieces(side_by_side(*operands), 1)
     parts = [sum_of_rows(of(*rows) if of else rows[0]) for rows in cut]
     if not parts:  # no rows
         return xp.zeros(first.shape[1], first.dtype)
@@ -199,7 +199,7 @@ def total(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
     return sum_of_rows(rows.reshape(matrix)).reshape(shape)
 
 
-def slices(operands: Sequence[Any], more: int) -> Iterator[Sequence[Any]]:
+def pieces(operands: Sequence[Any], more: int) -> Iterator[Sequence[Any]]:
     """The operands for a few rows of the first at a time; those with fewer axes are not cut.
 
     They share the cache with ``more`` arrays of their size.

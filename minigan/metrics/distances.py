@@ -21,6 +21,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from minigan.backend import slices
 from minigan.metrics.checks import Floats
 
 Indices = NDArray[numpy.intp]
@@ -38,10 +39,10 @@ def squared_distances(x: NDArray[Any], y: NDArray[Any]) -> Iterator[tuple[slice,
     x is (n, d) and y is (m, d). Blocks come row by row, and belong to whoever receives them.
     """
     origin = x[0]
-    for rows in _slices(len(x)):
+    for rows in slices(len(x), BLOCK):
         a = numpy.subtract(x[rows], origin, dtype=numpy.float64)
         norms_a = numpy.einsum("nd,nd->n", a, a)[:, None]
-        for columns in _slices(len(y)):
+        for columns in slices(len(y), BLOCK):
             b = numpy.subtract(y[columns], origin, dtype=numpy.float64)
             norms = norms_a + numpy.einsum("md,md->m", b, b)
             block = a @ (-2 * b).T
@@ -55,9 +56,7 @@ def squared_distances(x: NDArray[Any], y: NDArray[Any]) -> Iterator[tuple[slice,
 def squared_distances_of_pairs(x: NDArray[Any], y: NDArray[Any], i: Indices, j: Indices) -> Floats:
     """|x[i] − y[j]|² for each pair (i, j) of indices, from the difference itself."""
     result = numpy.empty(len(i))
-    step = max(1, BLOCK * BLOCK // x.shape[1])
-    for start in range(0, len(i), step):
-        part = slice(start, start + step)
+    for part in slices(len(i), max(1, BLOCK * BLOCK // x.shape[1])):
         difference = numpy.subtract(x[i[part]], y[j[part]], dtype=numpy.float64)
         result[part] = numpy.einsum("pd,pd->p", difference, difference)
     return result
@@ -70,7 +69,3 @@ def where(mask: NDArray[numpy.bool_]) -> tuple[Indices, Indices]:
     (array([0, 1, 1]), array([1, 0, 1]))
     """
     return numpy.divmod(numpy.flatnonzero(mask), mask.shape[1])
-
-
-def _slices(n: int) -> Iterator[slice]:
-    return (slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK))

@@ -19,7 +19,6 @@ transposed convolution is the adjoint of convolution (Dumoulin & Visin 2016, cha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -82,7 +81,7 @@ def _conv(x: Array, w: Array, stride: Pair, padding: Pair) -> Array:
     (o, c, *kernel), size = w.shape, _out_size(x.shape[2:], w.shape[2:], stride, padding)
     matrix = w.transpose(2, 3, 1, 0).reshape(-1, o)
     y = backend.xp.empty((len(x), *size, o), x.dtype)
-    for s in _slices(len(x), c, kernel, size):
+    for s in backend.batches(len(x), c * math.prod(kernel) * math.prod(size)):
         patches = _patches(x[s], kernel, stride, padding)
         backend.xp.matmul(patches, matrix, out=y[s].reshape(-1, o))
     return y.transpose(0, 3, 1, 2)
@@ -111,15 +110,10 @@ def _conv_weight(x: Array, y: Array, kernel: Pair, stride: Pair, padding: Pair) 
     """W = patches(x)ᵀ · y, summed over the batch."""
     c, o = x.shape[1], y.shape[1]
     matrix = backend.xp.zeros((math.prod(kernel) * c, o), x.dtype)
-    for s in _slices(len(x), c, kernel, y.shape[2:]):
+    for s in backend.batches(len(x), c * math.prod(kernel) * math.prod(y.shape[2:])):
         patches = _patches(x[s], kernel, stride, padding)
         matrix += backend.xp.matmul(patches.T, _channels_last(y[s]).reshape(-1, o))
     return backend.xp.ascontiguousarray(matrix.reshape(*kernel, c, o).transpose(3, 2, 0, 1))
-
-
-def _slices(n: int, channels: int, kernel: Any, size: Any) -> Iterator[slice]:
-    """The batch in slices whose patches (H'·W', kh·kw·C) stay in the processor's cache."""
-    return backend.batches(n, channels * math.prod(kernel) * math.prod(size))
 
 
 def _moves(size: Any, kernel: Any, stride: Pair, padding: Pair) -> list[Pair]:

@@ -27,6 +27,7 @@ LAYERS = [
         "nn",
         "nn.utils",
         "protocols",
+        "devices",
         "data",
         "data.*",
         "models",
