@@ -234,7 +234,7 @@ def _walk(
     return found
 
 
-def _reachable(roots: Iterable[Node]) -> list[Node]:
+def _reachable(roots: Iterable[Any]) -> list[Node]:
     """All nodes that the roots depend on, the roots included, in the order they were recorded."""
     seen: set[Node] = set()
     stack = list(roots)
@@ -246,9 +246,9 @@ def _reachable(roots: Iterable[Node]) -> list[Node]:
     return sorted(seen, key=lambda node: node.order)
 
 
-def _leaves_below(root: Node) -> list[Tensor]:
-    """The leaves that the root depends on and that want gradients still."""
-    pairs = [(node, node.leaf()) for node in _reachable([root]) if node.leaf is not None]
+def _leaves_below(y: Tensor) -> list[Tensor]:
+    """The leaves that y depends on and that want gradients still."""
+    pairs = [(node, node.leaf()) for node in _reachable([y._node]) if node.leaf is not None]
     return [leaf for node, leaf in pairs if leaf is not None and leaf._node is node]
 
 
@@ -444,8 +444,8 @@ class Tensor:
             inputs: the leaves to serve; what others would need is then not computed. The ``.grad``
                 of one that self does not depend on stays as it is.
         """
-        (root,) = (y._node for y in _recorded("backward", "output", self))
-        leaves = _leaves_below(root) if inputs is None else _recorded("backward", "input", inputs)
+        _recorded("backward", "output", self)
+        leaves = _leaves_below(self) if inputs is None else _recorded("backward", "input", inputs)
         seed = _seed("backward", self, gradient)
         found = _gradients("backward", [self], leaves, [seed], create_graph=False)
         taken = {id(seed.data)}

@@ -21,7 +21,6 @@ from minigan.ops.elementwise import *
 from minigan.ops.elementwise import _float
 from minigan.ops.linalg import *
 from minigan.ops.norm import *
-from minigan.ops.norm import batch_norm_activated as batch_norm_activated
 from minigan.ops.reduce import *
 from minigan.ops.shape import *
 

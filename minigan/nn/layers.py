@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from minigan import backend
@@ -18,8 +18,8 @@ from minigan.ops.conv import pooled, remainder
 
 __all__ = [
     "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Embedding",
-    "Flatten", "Identity", "InstanceNorm2d", "LeakyReLU", "Linear", "MaxPool2d", "PixelShuffle",
-    "ReLU", "Sigmoid", "Softplus", "Tanh", "Unflatten", "Upsample",
+    "Flatten", "Identity", "InstanceNorm2d", "LeakyReLU", "Linear", "MaxPool2d", "ModuleList",
+    "PixelShuffle", "ReLU", "Sequential", "Sigmoid", "Softplus", "Tanh", "Unflatten", "Upsample",
 ]  # fmt: skip
 
 
@@ -175,17 +175,7 @@ class BatchNorm1d(Module):
             raise ValueError(f"{type(self).__name__}: expected {self.ndim} axes, got x {x.shape}")
         state = (self.weight, self.bias, self.running_mean, self.running_var)
         given = (self.training, self.momentum, self.eps)
-        return F.batch_norm_activated(x, *state, *given, slope=slope)
-
-    def with_next(self, following: Module) -> Callable[[Tensor], Tensor] | None:
-        """Batch norm and a ReLU or LeakyReLU behind it are one pass."""
-        if type(self) in (BatchNorm1d, BatchNorm2d):  # a subclass may do more
-            if type(following) is ReLU:
-                return partial(self._activated, 0.0)
-            slope = following.negative_slope if type(following) is LeakyReLU else None
-            if isinstance(slope, float) and 0.0 < slope < 1.0:
-                return partial(self._activated, slope)
-        return None
+        return F.batch_norm(x, *state, *given, slope=slope)
 
     def extra_repr(self) -> str:
         return f"{self.weight.size}, momentum={self.momentum}, eps={self.eps}"
@@ -373,3 +363,90 @@ class Unflatten(Module):
 
     def extra_repr(self) -> str:
         return f"{self.dim}, {self.unflattened_size}"
+
+
+# --- Modules made of modules ----------------------------------------------------------------------
+
+
+class ModuleList(Module):
+    """Modules in a list, named "0", "1", ...; what is done with them is its owner's business.
+
+    >>> from minigan.nn import Linear
+    >>> blocks = ModuleList([Linear(2, 3)]).append(Linear(3, 1))
+    >>> len(blocks), [name for name, _ in blocks.named_parameters()]
+    (2, ['0.weight', '0.bias', '1.weight', '1.bias'])
+    """
+
+    _given = "in one list, ModuleList([Linear(2, 3), Tanh()])"
+
+    def __init__(self, modules: Iterable[Module] = ()):
+        self.extend(modules)
+
+    def append(self, module: Module) -> ModuleList:
+        """Add a module behind the others."""
+        return self.extend([module])
+
+    def extend(self, modules: Iterable[Module]) -> ModuleList:
+        """Add several modules, all or none; TypeError where one is no Module."""
+        if not isinstance(modules, Iterable):
+            raise wrong_type(type(self).__name__, "modules", "a list of modules", modules)
+        for i, module in enumerate(modules := list(modules)):
+            if not isinstance(module, Module):
+                raise TypeError(
+                    f"{type(self).__name__}: argument {i} is a {type(module).__name__}, not a "
+                    f"Module; modules are given {self._given}"
+                )
+        for i, module in enumerate(modules, len(self)):
+            setattr(self, str(i), module)
+        return self
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()
+
+    def __len__(self) -> int:
+        return len(list(self.children()))
+
+    def __getitem__(self, index: int | slice) -> Module:
+        chosen = list(self.children())[index]
+        if not isinstance(chosen, list):
+            return chosen
+        return (Sequential if isinstance(self, Sequential) else ModuleList)().extend(chosen)
+
+
+class Sequential(ModuleList):
+    """Modules applied one after the other, named "0", "1", ...
+
+    >>> from minigan.nn import Linear, Tanh
+    >>> Sequential(Linear(2, 3), Tanh())
+    Sequential(
+      (0): Linear(2, 3, bias=True)
+      (1): Tanh()
+    )
+    """
+
+    _given = "one by one, Sequential(Linear(2, 3), Tanh())"
+
+    def __init__(self, *modules: Module):
+        self.extend(modules)
+
+    def forward(self, x: Any) -> Any:
+        modules = deque(m for m in vars(self).values() if isinstance(m, Module))
+        while modules:
+            module = modules.popleft()
+            if modules and (slope := _in_one_pass(module, modules[0])) is not None:
+                modules.popleft()
+                x = module._activated(slope, x)  # type: ignore[attr-defined]
+            else:
+                x = module(x)
+        return x
+
+
+def _in_one_pass(module: Module, following: Module) -> float | None:
+    """The slope of a ReLU or LeakyReLU that stands behind a batch norm, if both are one pass."""
+    if type(module) in (BatchNorm1d, BatchNorm2d):  # a subclass may do more
+        if type(following) is ReLU:
+            return 0.0
+        slope = following.negative_slope if type(following) is LeakyReLU else None
+        if isinstance(slope, float) and 0.0 < slope < 1.0:
+            return slope
+    return None

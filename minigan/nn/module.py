@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
+import itertools
 import reprlib
 import threading
 import types
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy
 
 from minigan import backend
-from minigan.arguments import flag, wrong_type
+from minigan.arguments import flag
 from minigan.autograd import Tensor, numbers
 
 
@@ -48,7 +50,7 @@ _forwards = _Forwards()
 
 
 def _counted(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """A forward, or a call of one, which leaves nothing behind in Modules that is their state."""
+    """A forward that leaves nothing behind in Modules that is their state."""
 
     @functools.wraps(forward)
     def counted(self: Module, *inputs: Any, **options: Any) -> Any:
@@ -60,6 +62,7 @@ def _counted(forward: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _forwards.depth -= 1
 
+    counted.is_counted = True  # type: ignore[attr-defined]
     return counted
 
 
@@ -107,7 +110,7 @@ class Module:
     def _decide(self, name: str = "") -> None:
         """Take the constants in an attribute, or in all of them, for state from now on."""
         kept = {p for p in self._constants or () if p.partition(".")[0] != name}
-        held = self._found(besides=(Parameter,))
+        held = [entry for entry in self._found() if not isinstance(entry[1], Parameter)]
         now = {p for p, x, _ in held if isinstance(x, Tensor) and x.is_leaf}
         vars(self)["_constants"] = frozenset(
             kept | {p for p in now if name in ("", p.partition(".")[0])}
@@ -119,25 +122,17 @@ class Module:
     def forward(self, *inputs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
-    @_counted
     def __call__(self, *inputs: Any) -> Any:
         for name, compute in self._computed.items():
             vars(self)[name] = compute(self)
-        return self.forward(*inputs)
+        if hasattr(self.forward, "is_counted"):
+            return self.forward(*inputs)
+        return _counted(lambda _: self.forward(*inputs))(self)  # no class of Modules defined it
 
-    def with_next(self, following: Module) -> Callable[[Any], Any] | None:
-        """What computes this module and the following one of a Sequential in one pass, or None."""
-        return None
-
-    def _found(self, besides: tuple[type, ...] = ()) -> list[tuple[str, Any, str]]:
-        """What :func:`_held` finds in the attributes, besides objects of some types."""
-        return [
-            entry
-            for name, value in vars(self).items()
-            if type(value) not in PLAIN and not isinstance(value, besides)
-            for entry in _held(name, value)
-            if not isinstance(entry[1], besides)
-        ]
+    def _found(self) -> list[tuple[str, Any, str]]:
+        """What :func:`_held` finds in the attributes."""
+        held = [_held(name, x) for name, x in vars(self).items() if type(x) not in PLAIN]
+        return list(itertools.chain.from_iterable(held))
 
     def _is_state(self, path: str, x: Any) -> bool:
         """Whether what is held there belongs to the state: decided when it was put there."""
@@ -320,19 +315,13 @@ def _held(
                 yield from _held(f"{path}.{i}", x, hidden, (*around, value))
 
 
-def _hidden(value: Any) -> Iterable[Any]:
-    """What is in a container that is neither a list nor a tuple."""
-    if isinstance(value, Mapping):
-        return [*value.values(), *value]
-    if isinstance(value, functools.partial):
-        return [value.func, *value.args, *value.keywords.values()]
-    if dataclasses.is_dataclass(value) or isinstance(value, types.SimpleNamespace):
-        return list(vars(value).values())
-    if isinstance(value, str | bytes | range) or not isinstance(value, Collection):
-        return []
-    if hasattr(value, "dtype") and getattr(value.dtype, "kind", "") != "O":  # an array of numbers
-        return []
-    return list(getattr(value, "flat", value))
+def _hidden(value: Any) -> list[Any]:
+    """What is in a container that is neither a list nor a tuple: what it refers to."""
+    if isinstance(value, numpy.ndarray):
+        return list(value.flat) if value.dtype == object else []
+    known = isinstance(value, Collection | functools.partial | types.SimpleNamespace)
+    looked_into = (known or dataclasses.is_dataclass(value)) and not isinstance(value, type)
+    return gc.get_referents(value) if looked_into else []
 
 
 def _cut(x: Tensor) -> None:
@@ -345,76 +334,3 @@ def _host_array(value: Any) -> numpy.ndarray:
     if hasattr(value, "detach"):  # PyTorch's .numpy() refuses tensors that require gradients
         value = value.detach()
     return numpy.asarray(value.numpy() if hasattr(value, "numpy") else value)
-
-
-class ModuleList(Module):
-    """Modules in a list, named "0", "1", ...; what is done with them is its owner's business.
-
-    >>> from minigan.nn import Linear
-    >>> blocks = ModuleList([Linear(2, 3)]).append(Linear(3, 1))
-    >>> len(blocks), [name for name, _ in blocks.named_parameters()]
-    (2, ['0.weight', '0.bias', '1.weight', '1.bias'])
-    """
-
-    _given = "in one list, ModuleList([Linear(2, 3), Tanh()])"
-
-    def __init__(self, modules: Iterable[Module] = ()):
-        self.extend(modules)
-
-    def append(self, module: Module) -> ModuleList:
-        """Add a module behind the others."""
-        return self.extend([module])
-
-    def extend(self, modules: Iterable[Module]) -> ModuleList:
-        """Add several modules, all or none; TypeError where one is no Module."""
-        if not isinstance(modules, Iterable):
-            raise wrong_type(type(self).__name__, "modules", "a list of modules", modules)
-        for i, module in enumerate(modules := list(modules)):
-            if not isinstance(module, Module):
-                raise TypeError(
-                    f"{type(self).__name__}: argument {i} is a {type(module).__name__}, not a "
-                    f"Module; modules are given {self._given}"
-                )
-        for i, module in enumerate(modules, len(self)):
-            setattr(self, str(i), module)
-        return self
-
-    def __iter__(self) -> Iterator[Module]:
-        return self.children()
-
-    def __len__(self) -> int:
-        return len(list(self.children()))
-
-    def __getitem__(self, index: int | slice) -> Module:
-        chosen = list(self.children())[index]
-        if not isinstance(chosen, list):
-            return chosen
-        return (Sequential if isinstance(self, Sequential) else ModuleList)().extend(chosen)
-
-
-class Sequential(ModuleList):
-    """Modules applied one after the other, named "0", "1", ...
-
-    >>> from minigan.nn import Linear, Tanh
-    >>> Sequential(Linear(2, 3), Tanh())
-    Sequential(
-      (0): Linear(2, 3, bias=True)
-      (1): Tanh()
-    )
-    """
-
-    _given = "one by one, Sequential(Linear(2, 3), Tanh())"
-
-    def __init__(self, *modules: Module):
-        self.extend(modules)
-
-    def forward(self, x: Any) -> Any:
-        modules = deque(m for m in vars(self).values() if isinstance(m, Module))
-        while modules:
-            module = modules.popleft()
-            if modules and (both := module.with_next(modules[0])) is not None:
-                modules.popleft()
-                x = both(x)
-            else:
-                x = module(x)
-        return x

@@ -26,6 +26,8 @@ def batch_norm(
     training: bool = True,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    *,
+    slope: float = 1.0,
 ) -> Tensor:
     """y = γ · (x − μ)/√(σ² + ε) + β for each channel (Ioffe & Szegedy 2015, algorithm 1).
 
@@ -40,38 +42,30 @@ def batch_norm(
         running_var = (1 - momentum) * running_var + momentum * sigma2 * m / (m - 1)
 
     In evaluation the running statistics are used, so a sample does not depend on its batch mates.
-    """
-    given = (weight, bias, running_mean, running_var, training, momentum, eps)
-    return batch_norm_activated(x, *given, slope=1.0)
-
-
-def batch_norm_activated(
-    x: Operand,
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-    *,
-    slope: float,
-) -> Tensor:
-    """max(y, slope·y) of :func:`batch_norm`'s y, in the same pass over the entries.
-
-    ``slope`` lies in [0, 1]: 0 is a ReLU, 1 no activation.
+    With a ``slope`` in [0, 1] the result is max(y, slope·y), in the same pass over the entries: a
+    ReLU for 0, a leaky one between.
     """
     x, weight, bias = _float("batch_norm", x), as_tensor(weight), as_tensor(bias)
     _check(x, weight, bias, running_mean, running_var)
     momentum = number("batch_norm", "momentum", momentum, "[0, 1]")
     eps = number("batch_norm", "eps", eps, "[0, inf)")
     if training and x.size < 2 * (x.shape[1] or 1):
-        raise ValueError(
-            f"batch_norm: training needs more than one value per channel, got x {x.shape}"
-        )
+        raise ValueError(f"batch_norm: training needs more than one value per channel, {x.shape}")
     cases = rows(x) if x.ndim == 4 else x
     if training:
-        y = _of_the_batch(cases, weight, bias, running_mean, running_var, momentum, eps, slope)
+        m = len(cases)
+        mu = fused.column_sums(cases.data) / m
+        variance = fused.column_sums(cases.data, mu, of=fused.squared_deviation) / m
+        for running, new in ((running_mean, mu), (running_var, variance * (m / (m - 1)))):
+            if running is not None:
+                fused.move(new, 1.0 - momentum, momentum, out=(running.data,))
+                running.mark_written()
+        s = fused.inverse_deviation(variance, eps)
+        both = {1.0: fused.normalise, 0.0: fused.normalise_relu}.get(slope, fused.normalise_leaky)
+        x_hat, z = both(cases.data, mu, s, weight.data, bias.data, slope)
+        y = affine(standardise(cases, x_hat, s), weight, bias, value=z)
+        if slope != 1.0:
+            y = record(z, (y, lambda g, z: gate(g, z, slope), OUTPUT))
     elif running_mean is None or running_var is None:
         raise ValueError("batch_norm: evaluation needs running_mean and running_var")
     else:
@@ -79,31 +73,6 @@ def batch_norm_activated(
         y = affine(cases, scale, bias - running_mean * scale)
         y = y if slope == 1.0 else leaky_relu(y, slope)
     return unrows(y, x.shape) if x.ndim == 4 else y
-
-
-def _of_the_batch(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    momentum: float,
-    eps: float,
-    slope: float,
-) -> Tensor:
-    """The same in training, for cases x (M, C)."""
-    m = len(x)
-    mu = fused.column_sums(x.data) / m
-    variance = fused.column_sums(x.data, mu, of=fused.squared_deviation) / m
-    for running, new in ((running_mean, mu), (running_var, variance * (m / (m - 1)))):
-        if running is not None:
-            fused.move(new, 1.0 - momentum, momentum, out=(running.data,))
-            running.mark_written()
-    s = fused.inverse_deviation(variance, eps)
-    both = {1.0: fused.normalise, 0.0: fused.normalise_relu}.get(slope, fused.normalise_leaky)
-    x_hat, z = both(x.data, mu, s, weight.data, bias.data, slope)
-    y = affine(standardise(x, x_hat, s), weight, bias, value=z)
-    return y if slope == 1.0 else record(z, (y, lambda g, z: gate(g, z, slope), OUTPUT))
 
 
 def standardise(x: Tensor, x_hat: Array, scale: Array) -> Tensor:
