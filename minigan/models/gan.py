@@ -217,7 +217,9 @@ def _has_state(part: Any) -> bool:
 def _host(owner: str, name: str, value: Any) -> numpy.ndarray:
     array = value.numpy() if isinstance(value, Tensor) else numpy.asarray(value)
     if array.dtype.kind not in "biuf":
-        raise wrong_type(owner, f"{name} in its state_dict", "a Tensor, an array or a number", value)
+        raise wrong_type(
+            owner, f"{name} in its state_dict", "a Tensor, an array or a number", value
+        )
     return array
 
 
