@@ -404,11 +404,6 @@ class Tensor:
         """A NumPy copy in host memory, also of a tensor that requires gradients."""
         return backend.to_host(self.data)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if copy is False:
-            raise ValueError("a Tensor becomes a NumPy array only by copying it")
-        return self.numpy().astype(dtype or self.dtype, copy=False)
-
     def item(self) -> Any:
         """The one entry of a one-entry tensor, as a Python number."""
         if self.size != 1:
@@ -467,25 +462,8 @@ class Tensor:
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous")
-        return bool(self.item())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
     def __hash__(self) -> int:
         return id(self)
-
-    def __repr__(self) -> str:
-        body = numpy.array2string(self.numpy(), separator=", ", prefix="tensor(", precision=4)
-        origin = ", requires_grad=True" if self.is_leaf else f", op={self._node.op}"  # type: ignore[union-attr]
-        dtype = "" if self.dtype == "float32" else f", dtype={self.dtype}"
-        return f"tensor({body}{dtype}{origin if self.requires_grad else ''})"
 
     if TYPE_CHECKING:  # what minigan/functional.py binds to functions of minigan.ops
         T: Tensor

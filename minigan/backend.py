@@ -195,6 +195,15 @@ def stream(purpose: str) -> numpy.random.Generator:
     return _streams[purpose]
 
 
+def drawn(method: str, purpose: str, shape: Any, dtype: Any = "float32", rng: Any = None) -> Array:
+    """An array of floats from a stream, or from another generator.
+
+    ``method`` is "random" or "standard_normal". What is narrower than float64 is drawn in float32.
+    """
+    width = "float64" if numpy.dtype(dtype).itemsize > 4 else "float32"
+    return asarray(getattr(rng or stream(purpose), method)(shape, dtype=width), dtype)
+
+
 def generator(seed: int) -> numpy.random.Generator:
     """A host generator of its own, outside of the streams: the same seed, the same numbers."""
     return numpy.random.Generator(numpy.random.PCG64(integer("generator", "the seed", seed, 0)))

@@ -240,15 +240,11 @@ adam = Formula(
     "m *= beta1; m += g * rest1; v *= beta2; v += g * g * rest2; p -= m / (sqrt(v) + eps) * rate",
 )
 
-NORMALISE = "x_hat = (x - mu) * s; z = x_hat * w + b"
-normalise, normalise_relu, normalise_leaky = (
-    Formula(f"normalise{name}", "x, mu, s, w, b, slope", "x_hat, z", NORMALISE + activation)
-    for name, activation in (
-        ("", ""),
-        ("_relu", "; z = max(z, T(0))"),
-        ("_leaky", "; z = max(z, z * slope)"),
-    )
-)
+GIVEN, NORMALISE = "x, mu, s, w, b, slope", "x_hat = (x - mu) * s; z = x_hat * w + b"
+RELU, LEAKY = "; z = max(z, T(0))", "; z = max(z, z * slope)"
+normalise = Formula("normalise", GIVEN, "x_hat, z", NORMALISE)
+normalise_relu = Formula("normalise_relu", GIVEN, "x_hat, z", NORMALISE + RELU)
+normalise_leaky = Formula("normalise_leaky", GIVEN, "x_hat, z", NORMALISE + LEAKY)
 project = Formula("project", "g, x, a, b, s", "z", "z = (g - x * a - b) * s")
 affine = Formula("affine", "x, w, b", "z", "z = x * w + b")
 scale = Formula("scale", "x, w", "z", "z = x * w")

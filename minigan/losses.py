@@ -195,8 +195,7 @@ def gradient_penalty(
         )
     shape = real.shape[:1] + (1,) * (real.ndim - 1)
     if alpha is None:
-        alpha = backend.stream("dropout").random(shape, dtype="float32").astype(real.dtype)
-        alpha = backend.asarray(alpha)
+        alpha = backend.drawn("random", "dropout", shape).astype(real.dtype, copy=False)
     alpha = as_tensor(alpha)
     if alpha.shape != shape:
         raise ValueError(

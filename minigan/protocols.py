@@ -1,4 +1,4 @@
-"""Layer 5: how Tensors, modules and optimizers are copied and pickled, and what NumPy may ask.
+"""Layer 5: what Python and NumPy may ask of a Tensor; copies and pickles of all that is trained.
 
 Python and NumPy look for these methods by their names. They are bound here, once, so that the files
 of the engine hold what a reader of the engine looks for.
@@ -11,13 +11,71 @@ from __future__ import annotations
 import copy
 from typing import Any, TypeVar
 
+import numpy
+
 from minigan import backend
-from minigan.autograd import Tensor
+from minigan.autograd import Operand, Tensor
 from minigan.backend import Array
+from minigan.functional import add, div, mul, sub
 from minigan.nn import Module
 from minigan.optim import Optimizer
 
 T = TypeVar("T")
+
+# --- A Tensor as text, number or array ------------------------------------------------------------
+
+
+def shown(x: Tensor) -> str:
+    body = numpy.array2string(x.numpy(), separator=", ", prefix="tensor(", precision=4)
+    origin = ", requires_grad=True" if x.is_leaf else f", op={x._node.op}"  # type: ignore[union-attr]
+    dtype = "" if x.dtype == "float32" else f", dtype={x.dtype}"
+    return f"tensor({body}{dtype}{origin if x.requires_grad else ''})"
+
+
+def formatted(x: Tensor, spec: str) -> str:
+    return object.__format__(x, spec) if x.ndim else format(x.item(), spec)
+
+
+def truth(x: Tensor) -> bool:
+    if x.size != 1:
+        raise ValueError(f"the truth of a tensor of shape {x.shape} is ambiguous")
+    return bool(x.item())
+
+
+def host_array(x: Tensor, dtype: Any = None, copy: bool | None = None) -> Array:
+    if copy is False:
+        raise ValueError("a Tensor becomes a NumPy array only by copying it")
+    return x.numpy().astype(dtype or x.dtype, copy=False)
+
+
+Tensor.__repr__ = shown
+Tensor.__format__ = formatted
+Tensor.__bool__ = truth
+Tensor.__float__ = lambda x: float(x.item())
+Tensor.__int__ = lambda x: int(x.item())
+Tensor.__array__ = host_array
+
+# --- Augmented assignments ------------------------------------------------------------------------
+
+
+def made_anew(function: Any) -> Any:
+    """x += y makes a new Tensor, as x = x + y does; a parameter would silently stay as it was."""
+
+    def apply(x: Tensor, y: Operand) -> Any:
+        if x.is_leaf and x.requires_grad:
+            raise RuntimeError(
+                f"{function.__name__}: x += y and the like make a new tensor, and would leave this "
+                "leaf as it was; overwrite it with .copy_()"
+            )
+        return function(x, y)
+
+    return apply
+
+
+Tensor.__iadd__ = made_anew(add)
+Tensor.__isub__ = made_anew(sub)
+Tensor.__imul__ = made_anew(mul)
+Tensor.__itruediv__ = made_anew(div)
 
 # --- Copies: leaves, each on its own --------------------------------------------------------------
 

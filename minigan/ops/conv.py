@@ -26,7 +26,7 @@ from minigan import backend
 from minigan.arguments import Pair, Size, pair
 from minigan.autograd import Operand, Tensor, as_tensor, record
 from minigan.backend import Array
-from minigan.ops.linalg import check_dtypes, described, operands
+from minigan.ops.linalg import check_layer, operands, shapes_of
 from minigan.ops.reduce import sum
 from minigan.ops.shape import getitem, reshape, rows
 
@@ -141,9 +141,8 @@ def conv2d(
 
     x̄ = conv_transpose2d(ḡ, w), w̄ = conv2d_weight(x, ḡ), b̄ = Σ ḡ over n, i, j.
     """
-    x, weight, bias = operands(x, weight, bias)
     s, p = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
-    _check("conv2d", x, weight, bias, x_axis=1, bias_axis=0)
+    x, weight, bias = _operands("conv2d", x, weight, bias, inside=1)
     kernel = weight.shape[2:]
     rest = _rest("conv2d", x, kernel, s, p)
     value = _conv(x.data, weight.data, s, p)
@@ -175,10 +174,9 @@ def conv_transpose2d(
     x̄ = conv2d(ḡ, w), w̄ = conv2d_weight(ḡ, x), b̄ = Σ ḡ over n, i, j.
     """
     op = "conv_transpose2d"
-    x, weight, bias = operands(x, weight, bias)
     s, p = pair(op, "stride", stride, 1), pair(op, "padding", padding, 0)
     rest = remainder(op, output_padding, s)
-    _check(op, x, weight, bias, x_axis=0, bias_axis=1)
+    x, weight, bias = _operands(op, x, weight, bias, inside=0)
     kernel = weight.shape[2:]
     size = tuple(
         (n - 1) * t - 2 * q + k + r
@@ -303,17 +301,15 @@ def _rest(op: str, x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Pair
     return tuple(rest for _, rest in moves)
 
 
-def _check(
-    op: str, x: Tensor, weight: Tensor, bias: Tensor | None, *, x_axis: int, bias_axis: int
-) -> None:
-    """Shapes and dtypes that fit: x's channels on one axis of weight, bias's on the other."""
-    given = described(x, weight, bias)
+def _operands(
+    op: str, x: Operand, weight: Operand, bias: Operand | None, *, inside: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Tensors that fit: x's channels on the axis ``inside`` of weight, bias's on the other one."""
+    x, weight, bias = operands(x, weight, bias)
+    given = shapes_of(x, weight, bias)
     if x.ndim != 4 or weight.ndim != 4 or 0 in x.shape[1:] + weight.shape:
         raise ValueError(f"{op}: expected x (N, C, H, W) and a weight of 4 axes, got {given}")
-    if x.shape[1] != weight.shape[x_axis]:
-        raise ValueError(
-            f"{op}: x has {x.shape[1]} channels, weight expects {weight.shape[x_axis]} {given}"
-        )
-    if bias is not None and bias.shape != (weight.shape[bias_axis],):
-        raise ValueError(f"{op}: bias must have {weight.shape[bias_axis]} entries {given}")
-    check_dtypes(op, x, weight, bias)
+    check_layer(op, "channels", x, weight, bias, x_axis=1, inside=inside)
+    if bias is not None and bias.shape != (weight.shape[1 - inside],):
+        raise ValueError(f"{op}: bias must have {weight.shape[1 - inside]} entries {given}")
+    return x, weight, bias

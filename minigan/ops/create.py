@@ -1,4 +1,4 @@
-"""New Tensors of a given shape on the current backend, in float32 unless ``dtype`` says more.
+"""Layer 5: new Tensors of a given shape on the current backend, float32 unless told otherwise.
 
 A shape is several integers, ``zeros(2, 3)``, or a sequence of them, ``zeros((2, 3))``.
 """
@@ -91,12 +91,10 @@ def _drawn(
     owner: str, stream: str, method: str, shape: Any, rng: Any, requires_grad: bool, dtype: Any
 ) -> Tensor:
     """Entries from a method of the stream, or of ``rng``."""
-    own = backend.stream(stream)
-    if not isinstance(rng, type(own) | None):
+    if not isinstance(rng, type(backend.stream(stream)) | None):
         raise wrong_type(owner, "rng", "a generator, see minigan.backend.generator(seed)", rng)
     dtype = numpy.dtype(dtype or "float32")
     if dtype.kind != "f":
         raise wrong_type(owner, "dtype", "a dtype of floats", dtype.name)
-    width = "float64" if dtype.itemsize > 4 else "float32"
-    drawn = getattr(rng or own, method)(_shape(owner, shape), dtype=width)
-    return Tensor(backend.asarray(drawn, dtype), requires_grad)
+    array = backend.drawn(method, stream, _shape(owner, shape), dtype, rng)
+    return Tensor(array, requires_grad)

@@ -50,19 +50,21 @@ def operands(
     return as_tensor(x), as_tensor(weight), None if bias is None else as_tensor(bias)
 
 
-def described(x: Tensor, weight: Tensor, bias: Tensor | None) -> str:
+def shapes_of(x: Tensor, weight: Tensor, bias: Tensor | None) -> str:
     """The shapes of a layer's operands, for its error messages."""
     return f"(x {x.shape}, weight {weight.shape}{'' if bias is None else f', bias {bias.shape}'})"
 
 
-def check_dtypes(op: str, x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    """A layer's parameters must have the dtype of what it is applied to: TypeError."""
-    for operand in (weight, bias):
-        if operand is not None and operand.dtype != x.dtype:
-            raise TypeError(
-                f"{op}: x is {x.dtype} but a parameter is {operand.dtype} "
-                f"{described(x, weight, bias)}"
-            )
+def check_layer(
+    op: str, what: str, x: Tensor, weight: Tensor, bias: Tensor | None, x_axis: int, inside: int
+) -> None:
+    """An axis of x is as long as the axis ``inside`` of weight, and all have one dtype."""
+    n, expected, given = x.shape[x_axis], weight.shape[inside], shapes_of(x, weight, bias)
+    if n != expected:
+        raise ValueError(f"{op}: x has {n} {what}, weight expects {expected} {given}")
+    for t in (weight, bias):
+        if t is not None and t.dtype != x.dtype:
+            raise TypeError(f"{op}: x is {x.dtype} but a parameter is {t.dtype} {given}")
 
 
 def linear(x: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
@@ -73,16 +75,12 @@ def linear(x: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
     X̄ = Ḡ W, W̄ = Ḡᵀ X, b̄ = Σ ḡ over all but the last axis.
     """
     x, weight, bias = operands(x, weight, bias)
-    given = described(x, weight, bias)
+    given = shapes_of(x, weight, bias)
     if weight.ndim != 2 or x.ndim < 1:
         raise ValueError(f"linear: expected x (..., in) and weight (out, in), got {given}")
-    if x.shape[-1] != weight.shape[1]:
-        raise ValueError(
-            f"linear: x has {x.shape[-1]} features, weight expects {weight.shape[1]} {given}"
-        )
+    check_layer("linear", "features", x, weight, bias, x_axis=-1, inside=1)
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias must have one entry per row of weight {given}")
-    check_dtypes("linear", x, weight, bias)
     if x.ndim != 2:
         y = linear(reshape(x, -1, x.shape[-1]), weight, bias)
         return reshape(y, *x.shape[:-1], weight.shape[0])

@@ -9,26 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigan.autograd import Operand, Tensor
+from minigan.autograd import Tensor
 from minigan.ops import elementwise, linalg, reduce, shape
 
 
 def _reflected(function: Any) -> Any:
     return lambda x, y: function(y, x)
-
-
-def _anew(function: Any) -> Any:
-    """x += y makes a new Tensor, as x = x + y does; a parameter would silently stay as it was."""
-
-    def apply(x: Tensor, y: Operand) -> Any:
-        if x.is_leaf and x.requires_grad:
-            raise RuntimeError(
-                f"{function.__name__}: x += y and the like make a new tensor, and would leave this "
-                "leaf as it was; overwrite it with .copy_()"
-            )
-        return function(x, y)
-
-    return apply
 
 
 Tensor.__add__ = Tensor.__radd__ = elementwise.add
@@ -37,10 +23,6 @@ Tensor.__rsub__ = _reflected(elementwise.sub)
 Tensor.__mul__ = Tensor.__rmul__ = elementwise.mul
 Tensor.__truediv__ = elementwise.div
 Tensor.__rtruediv__ = _reflected(elementwise.div)
-Tensor.__iadd__ = _anew(elementwise.add)
-Tensor.__isub__ = _anew(elementwise.sub)
-Tensor.__imul__ = _anew(elementwise.mul)
-Tensor.__itruediv__ = _anew(elementwise.div)
 Tensor.__matmul__ = linalg.matmul
 Tensor.__rmatmul__ = _reflected(linalg.matmul)
 Tensor.__pow__ = elementwise.pow
@@ -58,7 +40,6 @@ Tensor.__xor__ = elementwise.comparison("bitwise_xor")
 Tensor.__invert__ = lambda x: Tensor(~x.data)
 Tensor.__getitem__ = shape.getitem
 Tensor.T = property(lambda x: shape.permute(x, tuple(range(x.ndim))[::-1]))
-Tensor.__format__ = lambda x, s: object.__format__(x, s) if x.ndim else format(x.item(), s)
 Tensor.reshape = shape.reshape
 Tensor.transpose = shape.transpose
 Tensor.permute = shape.permute

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -19,7 +18,7 @@ from minigan.arguments import integer
 from minigan.autograd import OUTPUT, Operand, Tensor, as_tensor, record
 from minigan.backend import Array
 from minigan.ops.elementwise import _float, gate, where
-from minigan.ops.shape import broadcast_to, reshape, to
+from minigan.ops.shape import axis_of, broadcast_to, reshape, to
 
 __all__ = [
     "argmax", "log_softmax", "logsumexp", "max", "mean", "min", "norm", "softmax", "std", "sum",
@@ -53,19 +52,11 @@ def _axes(op: str, x: Tensor, axis: Axis) -> Axes:
     """The reduced axes, all of them for None, as indices from 0."""
     if axis is None:
         return tuple(range(x.ndim))
-    axes = tuple(axis) if isinstance(axis, Sequence) else (operator.index(axis),)
-    for i in axes:
-        if not -x.ndim <= i < x.ndim:
-            raise ValueError(f"{op}: axis {i} does not exist in shape {x.shape}")
-    axes = tuple(i % x.ndim for i in axes)
+    several = axis if isinstance(axis, Sequence) else (axis,)
+    axes = tuple(axis_of(op, i, x.shape) for i in several)
     if len(set(axes)) != len(axes):
         raise ValueError(f"{op}: an axis appears twice in {axis}")
     return axes
-
-
-def _kept(shape: Axes, axes: Axes) -> Axes:
-    """``shape`` with 1 in place of each reduced axis."""
-    return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
 def _count(op: str, x: Tensor, axes: Axes) -> int:
@@ -76,11 +67,23 @@ def _count(op: str, x: Tensor, axes: Axes) -> int:
     return count
 
 
+def _floats(op: str, x: Operand, axis: Axis) -> tuple[Tensor, Any, int]:
+    """x as a Tensor of floats, the axes, and how many entries are reduced into one."""
+    x = _float(op, x)
+    axes = _axes(op, x, axis)
+    return x, axes, _count(op, x, axes)
+
+
+def _cut(value: Array, axes: Axes, keepdims: bool) -> Array:
+    """The reduced axes, of length 1, are left out unless they are kept."""
+    return value if keepdims else value.squeeze(axis=axes)
+
+
 def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """z = Σ x over ``axis``.  x̄ = ḡ, broadcast back."""
     x = as_tensor(x)
     axes = _axes("sum", x, axis)
-    shape, kept = x.shape, _kept(x.shape, axes)
+    shape, kept = x.shape, tuple(1 if i in axes else n for i, n in enumerate(x.shape))
     value = fused.total(x.data, axes, keepdims)
     return record(value, (x, lambda g: broadcast_to(reshape(g, kept), shape)))
 
@@ -88,8 +91,8 @@ def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
 @_on_the_way
 def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """z = (1/m) Σ x over the m entries of ``axis``."""
-    x = _float("mean", x)
-    return sum(x, axis, keepdims) / _count("mean", x, _axes("mean", x, axis))
+    x, _, count = _floats("mean", x, axis)
+    return sum(x, axis, keepdims) / count
 
 
 @_on_the_way
@@ -107,16 +110,12 @@ def norm(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     axes = _axes("norm", x, axis)
     value = backend.xp.sqrt(fused.total(x.data * x.data, axes, keepdims=True))
     kept = value.shape
-    if not keepdims:
-        value = value.squeeze(axis=axes)
-    return record(
-        value, (x, lambda g, x, z: x * _quotient(reshape(g, kept), reshape(z, kept)), x, OUTPUT)
-    )
 
+    def vjp(g: Tensor, x: Tensor, z: Tensor) -> Tensor:
+        z = reshape(z, kept)
+        return x * (reshape(g, kept) / where(z == 0.0, math.inf, z))
 
-def _quotient(g: Tensor, z: Tensor) -> Tensor:
-    """g/z, and 0 where z = 0."""
-    return g / where(z == 0.0, math.inf, z)
+    return record(_cut(value, axes, keepdims), (x, vjp, x, OUTPUT))
 
 
 @_on_the_way
@@ -125,8 +124,7 @@ def std(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
     x̄ = ḡ·(x − mean x)/(m·z), and 0 where z = 0.
     """
-    x = _float("std", x)
-    count = _count("std", x, _axes("std", x, axis))
+    x, _, count = _floats("std", x, axis)
     return norm(x - mean(x, axis, keepdims=True), axis, keepdims) / math.sqrt(count)
 
 
@@ -148,7 +146,7 @@ def _extreme(op: str, x: Operand, axis: Axis, keepdims: bool) -> tuple[Tensor, A
     axes = _axes(op, x, axis)
     _count(op, x, axes)
     value = getattr(x.data, op)(axis=axes, keepdims=True)
-    return x, axes, value.shape, value if keepdims else value.squeeze(axis=axes)
+    return x, axes, value.shape, _cut(value, axes, keepdims)
 
 
 def _shared(g: Tensor, x: Tensor, top: Tensor, axes: Axes, kept: Axes) -> Tensor:
@@ -177,25 +175,19 @@ def logsumexp(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
     The largest finite number stands for an infinite t.  x̄ = ḡ · softmax(x).
     """
-    x = _float("logsumexp", x)
-    axes = _axes("logsumexp", x, axis)
-    _count("logsumexp", x, axes)
+    x, axes, _ = _floats("logsumexp", x, axis)
     xp, large = backend.xp, float(numpy.finfo(x.dtype).max)
     top = x.data.max(axis=axes, keepdims=True).clip(-large, large)
     with numpy.errstate(over="ignore", divide="ignore"):  # x far below t; log 0 = −∞
         value = xp.log(fused.total(xp.exp(x.data - top), axes, keepdims=True)) + top
-    kept = value.shape
-    if not keepdims:
-        value = value.squeeze(axis=axes)
+    kept, value = value.shape, _cut(value, axes, keepdims)
     return record(value, (x, lambda g, x: reshape(g, kept) * _softmax(x, axes, top), x))
 
 
 @_on_the_way
 def log_softmax(x: Operand, axis: Axis = -1) -> Tensor:
     """z = x − log Σ eˣ along ``axis``.  x̄ = ḡ − softmax(x)·Σ ḡ."""
-    x = _float("log_softmax", x)
-    axes: Any = _axes("log_softmax", x, axis)
-    _count("log_softmax", x, axes)
+    x, axes, _ = _floats("log_softmax", x, axis)
     value = x.data - x.data.max(axis=axes, keepdims=True)
     value -= backend.xp.log(fused.total(backend.xp.exp(value), axes, keepdims=True))
     return record(value, (x, lambda g, x: g - softmax(x, axes) * sum(g, axes, keepdims=True), x))
@@ -204,9 +196,7 @@ def log_softmax(x: Operand, axis: Axis = -1) -> Tensor:
 @_on_the_way
 def softmax(x: Operand, axis: Axis = -1) -> Tensor:
     """z = eˣ / Σ eˣ along ``axis``.  x̄ = z·(ḡ − Σ ḡ·z)."""
-    x = _float("softmax", x)
-    axes: Any = _axes("softmax", x, axis)
-    _count("softmax", x, axes)
+    x, axes, _ = _floats("softmax", x, axis)
     return _softmax(x, axes, x.data.max(axis=axes, keepdims=True))
 
 

@@ -15,7 +15,7 @@ import numpy
 
 from minigan import backend, fused
 from minigan.arguments import number
-from minigan.autograd import VJP, Operand, Tensor, as_tensor, record
+from minigan.autograd import Operand, Tensor, as_tensor, record
 
 __all__ = [
     "broadcast_to", "concatenate", "getitem", "pad", "permute", "reshape", "scatter", "stack",
@@ -91,9 +91,7 @@ def permute(x: Operand, *axes: Any) -> Tensor:
 def transpose(x: Operand, axis0: int, axis1: int) -> Tensor:
     """x with two axes exchanged."""
     x = as_tensor(x)
-    for axis in (axis0, axis1):
-        if not -x.ndim <= axis < x.ndim:
-            raise ValueError(f"transpose: axis {axis} does not exist in shape {x.shape}")
+    axis0, axis1 = (axis_of("transpose", axis, x.shape) for axis in (axis0, axis1))
     value = x.data.swapaxes(axis0, axis1)
     return record(value, (x, lambda g: transpose(g, axis0, axis1)), shares=x)
 
@@ -134,7 +132,7 @@ def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     if not parts:
         raise ValueError("concatenate: expected at least one tensor")
     first = parts[0]
-    axis = _axis("concatenate", axis, first.ndim)
+    axis = axis_of("concatenate", axis, first.shape)
     for t in parts:
         if t.dtype != first.dtype:
             raise TypeError(f"concatenate: tensors of two dtypes, {first.dtype} and {t.dtype}")
@@ -142,13 +140,10 @@ def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
         shapes = ", ".join(str(t.shape) for t in parts)
         raise ValueError(f"concatenate: {shapes} differ outside of axis {axis}")
 
-    def slice_of(start: int, stop: int) -> VJP:
-        window = (slice(None),) * axis + (slice(start, stop),)
-        return lambda g: getitem(g, window)
-
     edges, start = [], 0
     for t in parts:
-        edges.append((t, slice_of(start, start + t.shape[axis])))
+        window = (slice(None),) * axis + (slice(start, start + t.shape[axis]),)
+        edges.append((t, lambda g, window: getitem(g, window), window))
         start += t.shape[axis]
     return record(backend.xp.concatenate([t.data for t in parts], axis=axis), *edges)
 
@@ -158,7 +153,7 @@ def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     parts = [as_tensor(t) for t in tensors]
     if len({t.shape for t in parts}) > 1:
         raise ValueError(f"stack: shapes differ: {', '.join(str(t.shape) for t in parts)}")
-    axis = _axis("stack", axis, parts[0].ndim + 1) if parts else axis
+    axis = axis_of("stack", axis, (*parts[0].shape, 1)) if parts else axis
     grown = [reshape(t, *t.shape[:axis], 1, *t.shape[axis:]) for t in parts]
     return concatenate(grown, axis)
 
@@ -189,10 +184,12 @@ def _sequence(values: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(operator.index(v) for v in values)
 
 
-def _axis(op: str, axis: int, ndim: int) -> int:
-    if not -ndim <= axis < ndim:
-        raise ValueError(f"{op}: axis {axis} does not exist; there are {ndim} axes")
-    return axis % ndim
+def axis_of(op: str, axis: int, shape: Sequence[int]) -> int:
+    """``axis`` counted from 0; ValueError where ``shape`` has no such axis."""
+    i, ndim = operator.index(axis), len(shape)
+    if not -ndim <= i < ndim:
+        raise ValueError(f"{op}: axis {i} does not exist in shape {tuple(shape)}")
+    return i % ndim
 
 
 def _arrays(index: Any) -> Any:

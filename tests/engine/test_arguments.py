@@ -140,10 +140,10 @@ INTEGERS: list[tuple[str, str, Call, list[Any], list[Any]]] = [
     ("pixel_shuffle", "upscale_factor", lambda v: F.pixel_shuffle(pictures(), v), [0, -1], [1]),
     ("manual_seed", "the seed", mg.manual_seed, [-1], [0, np.int64(7)]),
     ("generator", "the seed", mg.backend.generator, [-1], [0, np.int64(7)]),
-    ("MLPGAN", "latent_dim", models.MLPGAN, [0, -1], [3]),
-    ("HalfDCGAN", "latent_dim", models.HalfDCGAN, [0], []),
-    ("DCGAN", "width", lambda v: models.DCGAN(4, v), [0, -1], [1]),
-    ("MaxoutGAN", "latent_dim", models.MaxoutGAN, [0], []),
+    ("MLPGAN", "latent_dim", lambda v: models.MLPGAN(latent_dim=v), [0, -1], [3]),
+    ("HalfDCGAN", "latent_dim", lambda v: models.HalfDCGAN(latent_dim=v), [0], []),
+    ("DCGAN", "width", lambda v: models.DCGAN(width=v), [0, -1], [1]),
+    ("MaxoutGAN", "latent_dim", lambda v: models.MaxoutGAN(latent_dim=v), [0], []),
     ("Maxout", "pieces", lambda v: Maxout(2, 2, v), [0], [1]),
     ("Maxout", "out_features", lambda v: Maxout(2, v, 2), [0], [1]),
     ("sample", "n", lambda v: toy.ring8().sample(v), [0, -1], [1, np.int64(2)]),
@@ -254,8 +254,8 @@ def test_an_argument_of_another_kind_is_named() -> None:
         (lambda: init.normal_(np.ones(2)), TypeError, "normal_: tensor must be a Tensor of floats"),
         (lambda: init.uniform_(mg.tensor([1])), TypeError, "uniform_: tensor must be a Tensor of"),
         (lambda: init.uniform_(leaf(), 1, 0), ValueError, "low must not be above high"),
-        (lambda: models.MLPGAN(2).sample(1.5), TypeError, "sample: n must be an integer, got 1.5"),
-        (lambda: models.MLPGAN(2).interpolate(1, 2.5), TypeError, "interpolate: steps must be"),
+        (lambda: models.MLPGAN().sample(1.5), TypeError, "sample: n must be an integer, got 1.5"),
+        (lambda: explore.interpolate(models.MLPGAN(), 1, 2.5), TypeError, "interpolate: steps must be"),
     ):  # fmt: skip
         with pytest.raises(kind, match=message):
             call()
