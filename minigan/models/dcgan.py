@@ -58,9 +58,9 @@ class DCGAN(GAN):
     five epochs.
 
     Args:
-        lr: of both players' Adam.
         latent_dim: numbers in a latent.
         width: channels of the fine layer, half those of the coarse one.
+        lr: of both players' Adam.
         loss: the game, by name or as an Objective of :mod:`minigan.losses`.
         shape: of a picture, (C, H, W), H and W divisible by 4.
     """
@@ -70,9 +70,9 @@ class DCGAN(GAN):
 
     def __init__(
         self,
-        lr: float = 1e-3,
         latent_dim: int = 100,
         width: int = 64,
+        lr: float = 1e-3,
         loss: str | Objective = "non_saturating",
         shape: tuple[int, int, int] = (1, 28, 28),
     ):
@@ -96,10 +96,10 @@ class HalfDCGAN(DCGAN):
 
     def __init__(
         self,
-        lr: float = 1e-3,
         latent_dim: int = 100,
         width: int = 32,
+        lr: float = 1e-3,
         loss: str | Objective = "non_saturating",
         shape: tuple[int, int, int] = (1, 28, 28),
     ):
-        super().__init__(lr, latent_dim, width, loss, shape)
+        super().__init__(latent_dim, width, lr, loss, shape)

@@ -71,8 +71,8 @@ class MaxoutGAN(GAN):
 
     def __init__(
         self,
-        lr: float = 0.1,
         latent_dim: int = 100,
+        lr: float = 0.1,
         loss: str | Objective = "non_saturating",
         shape: tuple[int, int, int] = (1, 28, 28),
     ):

@@ -28,7 +28,7 @@ class MixtureGAN(GAN):
     name = "mixture"
     batch_size = 100
 
-    def __init__(self, lr: float = 1e-4, latent_dim: int = 2):
+    def __init__(self, latent_dim: int = 2, lr: float = 1e-4):
         self.latent_dim = integer("MixtureGAN", "latent_dim", latent_dim, 1)
         hidden = []
         for fan_in in (latent_dim, 400, 400, 400):

@@ -26,8 +26,8 @@ class MLPGAN(GAN):
     Adam's usual 2e-4 works too, but more slowly; β₁ = 0.5 is that of Radford et al. 2016.
 
     Args:
-        lr: of both players' Adam.
         latent_dim: numbers in a latent.
+        lr: of both players' Adam.
         loss: the game, by name or as an Objective of :mod:`minigan.losses`.
         shape: of a picture, (C, H, W).
     """
@@ -37,8 +37,8 @@ class MLPGAN(GAN):
 
     def __init__(
         self,
-        lr: float = 5e-4,
         latent_dim: int = 64,
+        lr: float = 5e-4,
         loss: str | Objective = "non_saturating",
         shape: tuple[int, int, int] = (1, 28, 28),
     ):

@@ -12,6 +12,7 @@ import minigan as mg
 from minigan import functional as F
 from minigan import models, nn, optim
 from minigan.data import toy
+from minigan.models import explore
 from minigan.models.maxout_gan import Maxout, Rescale
 from minigan.nn import init
 from minigan.nn.utils import clip_grad_norm_, spectral_norm
