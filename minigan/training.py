@@ -22,7 +22,7 @@ from minigan.checkpoint import CLOCK, Arrays, Run
 from minigan.console import progress, stop_requested
 from minigan.data.batches import Epochs
 from minigan.models import GAN
-from minigan.nn import Module
+from minigan.nn import Module, Parameter
 from minigan.optim import Optimizer
 
 __all__ = ["DivergedError", "Trainer", "fit"]
@@ -33,7 +33,7 @@ LOG_EVERY = 50
 SAVE_EVERY = 200
 #: Steps without a checkpoint where an epoch is longer.
 SAVE_WITHIN = 2000
-#: Columns of history.csv that no step may measure under the same name.
+#: Columns of history.csv, beside the gradients' norms, that no step may measure under such a name.
 RESERVED = ("step", "epoch")
 
 
@@ -134,11 +134,12 @@ class Trainer:
         where = f"{self.model.name}.step"
         if not isinstance(measured, Mapping) or not measured:
             raise TypeError(f"{where} must return scalar Tensors by name, got {measured!r}")
+        reserved = {*RESERVED, *(f"{player}_grad_norm" for player in self._optimizers())}
         for name, value in measured.items():
             if not isinstance(value, Tensor) or value.size != 1:
                 got = f"shape {value.shape}" if isinstance(value, Tensor) else repr(value)
                 raise TypeError(f"{where}: {name} must be a scalar Tensor, got {got}")
-            if not str(name).isidentifier() or name in RESERVED:
+            if not str(name).isidentifier() or name in reserved:
                 raise ValueError(f"{where}: {name!r} cannot be the name of a column")
         self._columns = self._columns or tuple(measured)
         if set(measured) != set(self._columns):
@@ -160,11 +161,13 @@ class Trainer:
             for attribute, net in self.model.parts(Module).items()
             for name, p in net.named_parameters()
         }
-        found = {}
-        for player, optimizer in self._optimizers().items():
+        names |= {id(p): f"{name}.grad" for name, p in self.model.parts(Parameter).items()}
+        optimizers, found = self._optimizers(), {}
+        players = [name.removesuffix("_loss") for name in measured]  # in the step's own order
+        for player in dict.fromkeys(p for p in (*players, *optimizers) if p in optimizers):
             if (loss := f"{player}_loss") in measured:
                 found[loss] = measured[loss]
-            for i, p in reversed(list(enumerate(optimizer.params))):
+            for i, p in reversed(list(enumerate(optimizers[player].params))):
                 if p.grad is not None:
                     found[names.get(id(p), f"gradient {i} of {player}_optimizer")] = p.grad
         return found | {k: v for k, v in measured.items() if k not in found}
@@ -207,8 +210,8 @@ class Trainer:
         for name in PLACE:
             setattr(self, name, info[name])
         self._finite = FirstNotFinite()
-        backend.set_rng_state(info["rng"])
         self.data.load_state(info["data"])
+        backend.set_rng_state(info["rng"])  # a step may have drawn from "shuffle" too
 
 
 #: Where a Trainer is in its run.
@@ -251,13 +254,14 @@ def fit(
     def save() -> None:
         if run is not None:
             arrays, info = trainer.state()
-            nets = trainer.model.parts((Module, Optimizer))
+            learned = trainer.model.parts((Module, Parameter, Optimizer))
             for name, value in arrays.items():  # with a huge step, Adam's squares come first
-                if name.partition(".")[0] in nets and not numpy.isfinite(value).all():
+                if name.partition(".")[0] in learned and not numpy.isfinite(value).all():
                     raise DivergedError(f"at step {trainer.steps_done}, {name} is not finite")
             run.save_weights(trainer.model.parts(Module), arrays, info["values"])
             run.save_checkpoint(arrays, info)
 
+    finished()  # a ValueError unless there is one length
     with (
         numpy.errstate(over="ignore", invalid="ignore"),  # fetch() finds and names what they mean
         stop_requested() as stopping,
@@ -282,7 +286,7 @@ def fit(
                     rate = (trainer.steps_done - start_step) / seconds
                     clock = trainer.steps_done, round(seconds, 3), round(rate, 3)
                     run.append("timing.csv", dict(zip(CLOCK, clock, strict=True)))
-            if epochs is not None:  # a step may draw several batches
+            if epochs is not None and data.drawn:  # a step may draw several batches, or none
                 bar.total = round(epochs * data.per_epoch * trainer.steps_done / data.drawn)
             bar.update()
             if on_epoch is not None:
