@@ -1,4 +1,4 @@
-"""The game: who moves in which step, what a step measures, and a run that repeats to the byte."""
+"""The loop around a model's step: rows, divergence, resume, and a run that repeats to the byte."""
 
 import itertools
 import json
@@ -6,9 +6,8 @@ import math
 import os
 import re
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,66 +15,24 @@ from typing import Any
 import numpy as np
 import pytest
 from libraries import small_integers
+from small_gan import BATCH, IMAGES, N, PER_EPOCH, Recorder, Small, everything, trainer
 
 import minigan as mg
 from minigan import training
 from minigan.checkpoint import Run, load_tensors, save_tensors
-from minigan.losses import (
-    OBJECTIVES,
-    Minimax,
-    Objective,
-    least_squares,
-    minimax,
-    non_saturating,
-)
+from minigan.data.batches import Batch, Batches, Epochs
+from minigan.losses import Minimax, Objective, minimax, non_saturating
 from minigan.models import GAN
-from minigan.optim import SGD, Adam, Optimizer
-from minigan.training import (
-    DivergedError,
-    Trainer,
-    discriminator_step,
-    fit,
-    generator_step,
-    simultaneous_step,
-)
+from minigan.models.gan import discriminator_step, generator_step
+from minigan.optim import SGD, Adam
+from minigan.training import DivergedError, Trainer, fit
 
 nn = mg.nn
-
-N, BATCH = 50, 8
-PER_EPOCH = 6  # 50 // 8
-
-#: Image i is grey of level 5·i, so that it can be recognised in a batch.
-IMAGES = np.repeat(5 * np.arange(N, dtype=np.uint8), 784).reshape(N, 28, 28)
-
-
-class Small(GAN):
-    """Every kind of layer that an MLPGAN has, with a fiftieth of its weights."""
-
-    name = "small"
-
-    def __init__(self) -> None:
-        self.latent_dim = 4
-        self.generator = nn.Sequential(
-            nn.Linear(4, 16, bias=False),
-            nn.BatchNorm1d(16),
-            nn.ReLU(),
-            nn.Linear(16, 784),
-            nn.Tanh(),
-            nn.Unflatten(1, (1, 28, 28)),
-        )
-        self.discriminator = nn.Sequential(
-            nn.Flatten(), nn.Linear(784, 16), nn.LeakyReLU(0.2), nn.Dropout(0.3), nn.Linear(16, 1)
-        )
 
 
 @pytest.fixture(autouse=True)
 def _a_checkpoint_after_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "SAVE_EVERY", 1)
-
-
-def trainer(seed: int = 0, objective: Objective = non_saturating, **options: Any) -> Trainer:
-    mg.manual_seed(seed)
-    return Trainer(Small(), IMAGES, objective, **{"batch_size": BATCH, "lr": 1e-3, **options})
 
 
 def new_run(path: Path) -> Run:
@@ -89,258 +46,14 @@ def saved_step(run: Run) -> int:
     return int(info["steps_done"])
 
 
-Setup = tuple[GAN, dict[str, Optimizer], mg.Tensor, mg.Tensor]
+def checkpoint(run: Run) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The state in the newest checkpoint, which holds the history beside it."""
+    tensors, info, _ = run.load_checkpoint()
+    del tensors["history.csv"]
+    return tensors, info
 
 
-@pytest.fixture
-def setup() -> Setup:
-    mg.manual_seed(1)
-    gan = Small()
-    optimizers: dict[str, Optimizer] = {
-        "generator": Adam(gan.generator.parameters(), 1e-2),
-        "discriminator": Adam(gan.discriminator.parameters(), 1e-2),
-    }
-    rng = np.random.default_rng(0)
-    real = mg.tensor(rng.uniform(-1, 1, (BATCH, 1, 28, 28)).astype("float32"))
-    return gan, optimizers, real, gan.latents(BATCH)
-
-
-# --- Who moves ------------------------------------------------------------------------------------
-
-
-def parameters(module: nn.Module) -> dict[str, bytes]:
-    return {name: p.numpy().tobytes() for name, p in module.named_parameters()}
-
-
-def assert_moves_only(mover: nn.Module, other: nn.Module, step: Callable[[], Any]) -> None:
-    """Every parameter of one changes in ``step``, no parameter and no .grad of the other."""
-    marks = []
-    for parameter in other.parameters():
-        parameter.grad = mg.tensor(np.full(parameter.shape, 7.0, "float32"))
-        marks.append(parameter.grad)
-    before_mover, before_other = parameters(mover), parameters(other)
-    step()
-    after = parameters(mover)
-    still = [name for name in after if after[name] == before_mover[name]]
-    assert still == [], f"these did not move: {still}"
-    assert parameters(other) == before_other, "the other player moved"
-    for parameter, mark in zip(other.parameters(), marks, strict=True):
-        assert parameter.grad is mark, "the other player's gradient was replaced"
-        assert (mark.numpy() == 7.0).all(), "the other player's gradient was added to"
-
-
-@pytest.mark.parametrize("objective", [minimax, non_saturating, least_squares], ids=repr)
-def test_discriminator_step_moves_d_alone(setup: Setup, objective: Objective) -> None:
-    gan, optimizers, real, z = setup
-    g, d = gan.generator, gan.discriminator
-    assert_moves_only(
-        d, g, lambda: discriminator_step(g, d, objective, optimizers["discriminator"], real, z)
-    )
-
-
-@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=repr)
-def test_generator_step_moves_g_alone(setup: Setup, objective: Objective) -> None:
-    gan, optimizers, _, z = setup
-    g, d = gan.generator, gan.discriminator
-    assert_moves_only(g, d, lambda: generator_step(g, d, objective, optimizers["generator"], z))
-
-
-def _detached(g: Any, d: Any, optimizer: Optimizer, z: mg.Tensor) -> None:
-    loss = non_saturating.generator(d(g(z).detach()))
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-
-
-def _through_both(g: Any, d: Any, optimizer: Optimizer, z: mg.Tensor) -> None:
-    optimizer.zero_grad()
-    non_saturating.generator(d(g(z))).backward()
-    optimizer.step()
-
-
-@pytest.mark.parametrize(
-    ("wrong", "complaint"),
-    [(_detached, "did not move"), (_through_both, "gradient was replaced")],
-)
-def test_planted_generator_steps_are_caught(setup: Setup, wrong: Any, complaint: str) -> None:
-    gan, optimizers, _, z = setup
-    g, d = gan.generator, gan.discriminator
-    with pytest.raises(AssertionError, match=complaint):
-        assert_moves_only(g, d, lambda: wrong(g, d, optimizers["generator"], z))
-
-
-def test_a_planted_discriminator_step_without_no_grad_is_caught(setup: Setup) -> None:
-    gan, optimizers, real, z = setup
-    g, d = gan.generator, gan.discriminator
-
-    def wrong() -> None:
-        optimizers["discriminator"].zero_grad()
-        non_saturating.discriminator(d(real), d(g(z))).backward()
-        optimizers["discriminator"].step()
-
-    with pytest.raises(AssertionError, match="gradient was replaced"):
-        assert_moves_only(d, g, wrong)
-
-
-@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=repr)
-def test_a_simultaneous_step_is_both_against_the_other_as_it_was(objective: Objective) -> None:
-    def after(step: Callable[..., Any]) -> tuple[dict[str, bytes], dict[str, bytes]]:
-        mg.manual_seed(1)
-        gan = Small()
-        for layer in gan.discriminator:
-            if isinstance(layer, nn.Dropout):
-                layer.p = 0.0  # else the masks would differ
-        step(gan.generator, gan.discriminator, gan.optimizers(1e-2), gan.latents(BATCH))
-        return parameters(gan.generator), parameters(gan.discriminator)
-
-    def in_turns(g: Any, d: Any, by: dict[str, Optimizer], z: mg.Tensor) -> None:
-        discriminator_step(g, d, objective, by["discriminator"], real, z)
-        generator_step(g, d, objective, by["generator"], z)
-
-    real = mg.tensor(np.random.default_rng(0).uniform(-1, 1, (BATCH, 1, 28, 28)).astype("float32"))
-    both = after(lambda g, d, by, z: simultaneous_step(g, d, objective, by, real, z))
-    only_g = after(lambda g, d, by, z: generator_step(g, d, objective, by["generator"], z))
-    only_d = after(
-        lambda g, d, by, z: discriminator_step(g, d, objective, by["discriminator"], real, z)
-    )
-    assert both == (only_g[0], only_d[1])
-    assert after(in_turns)[0] != both[0]
-
-
-def test_a_model_may_ask_for_both_at_once() -> None:
-    class AtOnce(Small):
-        simultaneous = True
-
-    def rows(kind: type[Small]) -> list[dict[str, float]]:
-        mg.manual_seed(0)
-        one = Trainer(kind(), IMAGES, non_saturating, batch_size=BATCH, lr=1e-3)
-        return [one.fetch(one.step()) for _ in range(2)]
-
-    at_once, in_turns = rows(AtOnce), rows(Small)
-    assert list(at_once[0]) == list(in_turns[0])
-    assert at_once[0]["d_loss"] == in_turns[0]["d_loss"]  # of the same first batches
-    assert at_once[0]["g_loss"] != in_turns[0]["g_loss"]
-
-
-def test_both_players_are_in_training_mode_in_both_steps(setup: Setup) -> None:
-    gan, optimizers, real, z = setup
-    g, d = gan.generator, gan.discriminator
-    statistics = []
-    for step in (
-        lambda: discriminator_step(g, d, minimax, optimizers["discriminator"], real, z),
-        lambda: generator_step(g, d, minimax, optimizers["generator"], z),
-    ):
-        statistics.append(g.state_dict()["1.running_mean"].numpy())
-        step()
-    statistics.append(g.state_dict()["1.running_mean"].numpy())
-    assert (statistics[0] != statistics[1]).any() and (statistics[1] != statistics[2]).any()
-
-
-# --- What a step measures -------------------------------------------------------------------------
-
-
-class Spy(Objective):
-    """Plays a game and keeps the logits that it was given."""
-
-    def __init__(self, game: Objective):
-        self.game = game
-        self.real = self.fake = self.generated = np.zeros(0)
-
-    def discriminator(self, real_logits: Any, fake_logits: Any, **options: Any) -> mg.Tensor:
-        self.real, self.fake = real_logits.numpy(), fake_logits.numpy()
-        return self.game.discriminator(real_logits, fake_logits, **options)
-
-    def generator(self, fake_logits: mg.Tensor) -> mg.Tensor:
-        self.generated = fake_logits.numpy()
-        return self.game.generator(fake_logits)
-
-
-def softplus(s: np.ndarray) -> np.ndarray:
-    return np.logaddexp(0.0, s.astype("float64"))
-
-
-def answer(s: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-s.astype("float64")))
-
-
-@pytest.mark.parametrize("game", [minimax, non_saturating], ids=repr)
-def test_losses_are_their_formulas(setup: Setup, game: Objective) -> None:
-    gan, optimizers, real, z = setup
-    spy = Spy(game)
-    g, d = gan.generator, gan.discriminator
-    for _ in range(5):
-        measured = discriminator_step(g, d, spy, optimizers["discriminator"], real, z)
-        measured |= generator_step(g, d, spy, optimizers["generator"], z)
-        assert list(measured) == ["d_loss", "d_real", "d_fake", "g_loss"]
-        assert {m.shape for m in measured.values()} == {()}
-        assert not any(m.requires_grad for m in measured.values())
-        assert spy.real.shape == spy.fake.shape == spy.generated.shape == (BATCH, 1)
-        expected = {
-            "d_loss": softplus(-spy.real).mean() + softplus(spy.fake).mean(),
-            "d_real": answer(spy.real).mean(),
-            "d_fake": answer(spy.fake).mean(),
-            "g_loss": softplus(-spy.generated).mean()
-            if game is non_saturating
-            else -softplus(spy.generated).mean(),
-        }
-        for name, value in expected.items():
-            assert measured[name].item() == pytest.approx(value, rel=1e-5, abs=1e-7), name
-    assert measured["d_real"].item() - measured["d_fake"].item() > 0.1  # the two are not mixed up
-
-
-@pytest.mark.parametrize("game", OBJECTIVES.values(), ids=repr)
-@pytest.mark.parametrize("simultaneous", [False, True])
-def test_ds_answers_are_probabilities_or_scores(
-    setup: Setup, game: Objective, simultaneous: bool
-) -> None:
-    """σ(s) where s is a logit; where it is none, σ(s) would mean nothing, and s itself is shown."""
-    gan, optimizers, real, z = setup
-    spy = Spy(game)
-    spy.logistic = game.logistic
-    players = gan.generator, gan.discriminator, spy
-    if simultaneous:
-        measured = simultaneous_step(*players, optimizers, real, z)
-    else:
-        measured = discriminator_step(*players, optimizers["discriminator"], real, z)
-    for name, s in (("d_real", spy.real), ("d_fake", spy.fake)):
-        expected = (answer(s) if game.logistic else s.astype("float64")).mean()
-        assert measured[name].item() == pytest.approx(expected, rel=1e-5, abs=1e-7)
-        assert measured[name].shape == () and not measured[name].requires_grad
-
-
-class Recorder(nn.Module):
-    """A discriminator that keeps what it was shown."""
-
-    def __init__(self, inner: nn.Module):
-        self.inner = inner
-        self.seen: list[np.ndarray] = []
-
-    def forward(self, x: mg.Tensor) -> mg.Tensor:
-        self.seen.append(x.numpy())
-        return self.inner(x)
-
-
-def test_data_and_samples_are_judged_in_batches_of_their_own(setup: Setup) -> None:
-    gan, optimizers, real, z = setup
-    d = Recorder(gan.discriminator)
-    with mg.no_grad():
-        samples = gan.generator(z).numpy()
-    discriminator_step(gan.generator, d, minimax, optimizers["discriminator"], real, z)
-    assert [x.tobytes() for x in d.seen] == [real.numpy().tobytes(), samples.tobytes()]
-    generator_step(gan.generator, d, minimax, optimizers["generator"], z)
-    assert d.seen[2].tobytes() == samples.tobytes()
-
-
-def test_the_two_games_differ_in_the_generators_loss_alone() -> None:
-    first = {}
-    for game in (minimax, non_saturating):
-        one = trainer(seed=4, objective=game)
-        first[game.name] = one.fetch(one.step())
-    a, b = first["minimax"], first["non_saturating"]
-    for same in ("step", "epoch", "d_loss", "d_real", "d_fake", "d_grad_norm"):
-        assert a[same] == b[same], same
-    assert a["g_loss"] < 0 < b["g_loss"]
-    assert a["g_grad_norm"] != b["g_grad_norm"]
+# --- What a row says ------------------------------------------------------------------------------
 
 
 def test_gradient_norms_are_those_of_all_parameters_together() -> None:
@@ -373,20 +86,7 @@ def test_a_row_is_made_of_python_numbers() -> None:
     assert all(np.isfinite(list(row.values())))
 
 
-def test_both_optimisers_are_adam_with_the_gans_betas() -> None:
-    for optimizer in trainer(lr=3e-4).optimizers.values():
-        assert isinstance(optimizer, Adam)
-        assert (optimizer.lr, optimizer.betas) == (3e-4, (0.5, 0.999))
-
-
 # --- The same seed, the same bytes ----------------------------------------------------------------
-
-
-def everything(one: Trainer) -> dict[str, bytes]:
-    """Each array that the trainer's next step depends on."""
-    tensors, info = one.state()
-    bits = {name: value.tobytes() for name, value in tensors.items()}
-    return bits | {"info": json.dumps(info, sort_keys=True).encode()}
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
@@ -410,7 +110,7 @@ def test_what_is_drawn_between_steps_for_a_picture_changes_nothing() -> None:
             one.step()
             if look:
                 one.model.sample(4, seed=9)
-                one.model.generate(one.fixed_latents)
+                one.model.preview()
         results.append(everything(one))
     assert results[0] == results[1]
 
@@ -421,7 +121,7 @@ def test_what_is_drawn_between_steps_for_a_picture_changes_nothing() -> None:
 def test_an_epoch_shows_every_image_at_most_once() -> None:
     one = trainer()
     recorder = one.model.discriminator = Recorder(one.model.discriminator)
-    assert one.steps_per_epoch == PER_EPOCH
+    assert one.data.per_epoch == PER_EPOCH
     for _ in range(3 * PER_EPOCH):
         one.step()
     shown = recorder.seen[::3]  # then come D's samples and G's
@@ -432,7 +132,7 @@ def test_an_epoch_shows_every_image_at_most_once() -> None:
     numbers = [np.rint((batch[:, 0, 0, 0] + 1.0) * 127.5 / 5).astype(int) for batch in shown]
     for i, batch in enumerate(shown):
         expected = IMAGES[numbers[i]].astype("float64") / 127.5 - 1.0
-        np.testing.assert_allclose(batch[:, 0], expected, atol=1e-6)
+        np.testing.assert_allclose(batch, expected, atol=1e-6)
     epochs = np.concatenate(numbers).reshape(3, PER_EPOCH * BATCH).tolist()
     for order in epochs:
         assert len(set(order)) == 48  # floor(50 / 8) · 8, and no image twice
@@ -442,8 +142,10 @@ def test_an_epoch_shows_every_image_at_most_once() -> None:
 
 def test_a_batch_may_be_all_of_the_data() -> None:
     one = trainer(batch_size=N)
-    assert one.steps_per_epoch == 1
-    batch = one.next_batch().numpy()
+    recorder = one.model.discriminator = Recorder(one.model.discriminator)
+    one.step()
+    assert one.epoch_ended and one.data.per_epoch == 1
+    batch = recorder.seen[0]
     assert sorted(np.rint((batch[:, 0, 0, 0] + 1.0) * 127.5).astype(int)) == list(range(0, 250, 5))
 
 
@@ -483,7 +185,7 @@ def test_a_run_goes_on_to_the_same_bytes(stop: int, uninterrupted: Any, tmp_path
 
 def test_the_comparison_sees_each_part_of_the_state(uninterrupted: Any) -> None:
     """A state that lacks one of its parts does not go on to the same bytes."""
-    for lost in ("optimizer.generator.", "dropout", "shuffle", "latent", "1.running_mean"):
+    for lost in ("g_optimizer.", "dropout", "shuffle", "latent", "1.running_mean"):
         one = trainer()
         for _ in range(4):
             one.step()
@@ -491,7 +193,7 @@ def test_the_comparison_sees_each_part_of_the_state(uninterrupted: Any) -> None:
         fresh = trainer(seed=99).state()
         for name in list(tensors):
             if lost in name:
-                if lost.startswith("optimizer"):
+                if lost.startswith("g_optimizer"):
                     del tensors[name]
                 else:
                     tensors[name] = fresh[0][name]
@@ -502,6 +204,23 @@ def test_the_comparison_sees_each_part_of_the_state(uninterrupted: Any) -> None:
         for _ in range(TOTAL - 4):
             other.step()
         assert everything(other) != uninterrupted[0], lost
+
+
+def test_a_step_may_draw_from_any_stream_itself() -> None:
+    class Drawing(Small):
+        def step(self, data: Any, t: int) -> dict[str, mg.Tensor]:
+            drawn = mg.backend.stream("shuffle").permutation(100)[0]
+            return super().step(data, t) | {"drawn": mg.tensor(float(drawn))}
+
+    one = trainer(kind=Drawing)
+    for _ in range(PER_EPOCH - 2):
+        one.step()
+    state = one.state()
+    rows, expected = [one.fetch(one.step()) for _ in range(4)], everything(one)
+    other = trainer(kind=Drawing, seed=9)
+    other.load_state(*state)
+    assert [other.fetch(other.step()) for _ in range(4)] == rows
+    assert everything(other) == expected
 
 
 def test_a_state_is_a_snapshot() -> None:
@@ -529,6 +248,13 @@ def test_a_state_that_does_not_fit(damage: str) -> None:
 # --- A run that diverges --------------------------------------------------------------------------
 
 
+def of_kind(kind: type[Any], model: type[GAN] = Small, batch_size: int = BATCH) -> Any:
+    """A loop of another kind, around a fresh model."""
+    mg.manual_seed(0)
+    gan = model()
+    return kind(gan, gan.batches(IMAGES, None, batch_size))
+
+
 class Poisoned(Trainer):
     """Makes one weight NaN before a given step."""
 
@@ -544,8 +270,7 @@ class Poisoned(Trainer):
 
 
 def poisoned(when: int, player: str = "generator") -> Poisoned:
-    mg.manual_seed(0)
-    one = Poisoned(Small(), IMAGES, non_saturating, batch_size=BATCH)
+    one = of_kind(Poisoned)
     one.when, one.player = when, player
     return one
 
@@ -566,21 +291,21 @@ def test_a_huge_learning_rate_diverges() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("when", [1, 5])
 def test_data_that_is_not_finite_is_named(value: float, when: int) -> None:
-    class Spoiled(Trainer):
-        def next_batch(self) -> mg.Tensor:
-            batch = super().next_batch().numpy()
-            if self.steps_done + 1 == when:
-                batch[3, 0, 14, 14] = value
-            return mg.tensor(batch)
+    """By D's loss, the first that they reach; a loader of pixels gives none such."""
+
+    class Spoiled(Batches):
+        def __next__(self) -> Batch:
+            images, labels = super().__next__()
+            spoilt = images.numpy()
+            if self.drawn == when:
+                spoilt[3, 0, 14, 14] = value
+            return Batch(mg.tensor(spoilt), labels)
 
     mg.manual_seed(0)
-    with pytest.raises(DivergedError, match=f"at step {when}, the batch of data is not finite"):
-        fit(Spoiled(Small(), IMAGES, non_saturating, batch_size=BATCH), PER_EPOCH)
-
-
-def test_images_are_bytes() -> None:
-    with pytest.raises(TypeError, match="uint8.*float32"):
-        Trainer(Small(), IMAGES.astype("float32"), non_saturating, batch_size=BATCH)
+    one = Trainer(Small(), Spoiled(IMAGES, None, BATCH))
+    told = rf"at step {when}, d_loss is not finite, nor are discriminator\.4\.bias\.grad and \d+ "
+    with pytest.raises(DivergedError, match=told):
+        fit(one, PER_EPOCH)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -591,7 +316,7 @@ def test_a_single_gradient_is_named_at_its_own_step(
     """Before any loss shows it: Adam makes the parameter NaN, and the next forward the loss."""
     one, name = trainer(), "1.weight"
     parameter = dict(getattr(one.model, player).named_parameters())[name]
-    optimizer = one.optimizers[player]
+    optimizer = getattr(one.model, f"{player[0]}_optimizer")
     real_step, calls = optimizer.step, []
 
     def step() -> None:
@@ -613,16 +338,13 @@ def test_a_square_that_overflows_is_not_saved(tmp_path: Path) -> None:
     class Huge(Trainer):
         def step(self) -> dict[str, mg.Tensor]:
             measured = super().step()
-            state = self.optimizers["generator"].state[0]
+            state = self.model.g_optimizer.state[0]
             state["exp_avg_sq"] = mg.tensor(np.full(state["exp_avg_sq"].shape, np.inf, "f4")).data
             return measured
 
-    mg.manual_seed(0)
     run = new_run(tmp_path / "run")
-    with pytest.raises(
-        DivergedError, match=r"at step 6, optimizer\.generator\.0\.exp_avg_sq is not"
-    ):
-        fit(Huge(Small(), IMAGES, non_saturating, batch_size=BATCH), PER_EPOCH, run)
+    with pytest.raises(DivergedError, match=r"at step 6, g_optimizer\.0\.exp_avg_sq is not"):
+        fit(of_kind(Huge), PER_EPOCH, run)
     assert saved_step(run) == 0
 
 
@@ -645,12 +367,63 @@ def test_a_stop_request_does_not_save_what_diverged(tmp_path: Path) -> None:
                 os.kill(os.getpid(), signal.SIGINT)
             return measured
 
-    mg.manual_seed(0)
-    one = Stopped(Small(), IMAGES, non_saturating, batch_size=BATCH)
+    one = of_kind(Stopped)
     one.when = 3
     run = new_run(tmp_path / "run")
     with pytest.raises(DivergedError, match="at step 3, d_loss is not finite"):  # the first cause
         fit(one, PER_EPOCH, run)
+    assert saved_step(run) == 0
+
+
+def test_the_first_cause_is_the_step_that_the_model_takes_first() -> None:
+    """However the attributes are ordered: what a step measures first is what it computes first."""
+
+    class GFirst(Small):
+        def __init__(self) -> None:
+            super().__init__()
+            d_optimizer = self.d_optimizer
+            del self.d_optimizer
+            self.d_optimizer = d_optimizer
+
+    assert list(GFirst().parts(Adam)) == ["g_optimizer", "d_optimizer"]
+    one = of_kind(Poisoned, GFirst)
+    one.when = 2
+    told = r"at step 2, d_loss is not finite, nor are discriminator\.4\.bias\.grad and"
+    with pytest.raises(DivergedError, match=told):
+        fit(one, 3)
+
+
+class Scaled(Small):
+    """A Parameter that belongs to no net, whose rate is too large."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(mg.tensor(1.0))
+        self.s_optimizer = SGD([self.scale], 1e38)
+        self.factor = 1.0
+
+    def step(self, data: Any, t: int) -> dict[str, mg.Tensor]:
+        measured = super().step(data, t)
+        loss = (self.scale * self.factor * 1e-30).sum()
+        self.s_optimizer.minimize(loss * 1e30)
+        return measured | {"s_loss": loss}
+
+
+def test_a_parameter_of_the_model_itself_is_named_and_not_saved_once_it_is_infinite(
+    tmp_path: Path,
+) -> None:
+    one = trainer(kind=Scaled)
+    one.step()
+    one.model.factor = math.inf  # type: ignore[attr-defined]
+    one.step()
+    with pytest.raises(
+        DivergedError, match=r"step 2, s_loss is not finite, nor are scale\.grad and"
+    ):
+        one.fetch(one.step())
+
+    one, run = trainer(kind=Scaled), new_run(tmp_path / "run")
+    with pytest.raises(DivergedError, match=r"^at step 4, scale is not finite$"):
+        fit(one, 4, run)  # −1e38 a step
     assert saved_step(run) == 0
 
 
@@ -668,7 +441,7 @@ class InfiniteSlope(Minimax):
 def test_a_gradient_that_is_not_finite_stops_the_run_too(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     with pytest.raises(DivergedError, match=r"at step 1, generator\.\d\.\w+\.grad is not finite"):
-        fit(trainer(objective=InfiniteSlope()), 1, run)
+        fit(trainer(game=InfiniteSlope()), 1, run)
     assert saved_step(run) == 0
 
 
@@ -702,8 +475,8 @@ def test_a_platform_of_small_integers_trains_to_the_same_bytes() -> None:
 class Growing(Trainer):
     """Looks at a tensor more in every other step, and at another one from the fifth step on."""
 
-    def _results(self, measured: dict[str, mg.Tensor]) -> dict[str, mg.Tensor]:
-        found = super()._results(measured)
+    def _in_order(self, measured: dict[str, mg.Tensor]) -> dict[str, mg.Tensor]:
+        found = super()._in_order(measured)
         if self.steps_done % 2 == 0:
             found = {"penalty": self.at(2, 6), **found}
         if self.steps_done >= 5:
@@ -720,12 +493,312 @@ class Growing(Trainer):
     ("bad", "told"), [({2, 7}, "step 2, penalty"), ({6}, "step 6, penalty"), ({7}, "step 7, a new")]
 )
 def test_steps_may_have_other_tensors(bad: set[int], told: str) -> None:
-    mg.manual_seed(0)
-    one = Growing(Small(), IMAGES[:16], non_saturating, batch_size=2)
+    one = of_kind(Growing, batch_size=6)  # 8 steps an epoch
     fit(one, 8)
     one.bad, one.steps_done = frozenset(bad), 0
     with pytest.raises(DivergedError, match=f"^at {told}[a-z ]* is not finite$"):
         fit(one, 8)
+
+
+# --- What a step may return -----------------------------------------------------------------------
+
+
+class Returning(Small):
+    """Returns what a test asks for, at the step that it asks for."""
+
+    returned: Any = None
+    at = 0
+
+    def step(self, data: Any, t: int) -> Any:
+        usual = super().step(data, t)
+        return type(self).returned if t == self.at else usual
+
+
+ZERO = mg.tensor(0.0)
+NO_ROWS: dict[str, tuple[Any, type[Exception], str]] = {
+    "nothing": (None, TypeError, "must return scalar Tensors by name, got None$"),
+    "a Tensor": (ZERO, TypeError, "must return scalar Tensors by name, got tensor"),
+    "a tuple": ((ZERO, ZERO), TypeError, "must return scalar Tensors by name, got "),
+    "an empty dict": ({}, TypeError, "must return scalar Tensors by name, got {}$"),
+    "a float": ({"d_loss": 0.5}, TypeError, "d_loss must be a scalar Tensor, got 0.5$"),
+    "a number of NumPy's": (
+        {"d_loss": np.float32(0.5)}, TypeError, "d_loss must be a scalar Tensor, got ",
+    ),
+    "a vector": (
+        {"d_loss": mg.tensor([1.0, 2.0])}, TypeError,
+        r"d_loss must be a scalar Tensor, got shape \(2,\)$",
+    ),
+    "the column of steps": ({"step": ZERO}, ValueError, "'step' cannot be the name of a column$"),
+    "the column of epochs": ({"epoch": ZERO}, ValueError, "'epoch' cannot be the name of a column"),
+    "two words": ({"my loss": ZERO}, ValueError, "'my loss' cannot be the name of a column$"),
+    "a comma": ({"a,b": ZERO}, ValueError, "'a,b' cannot be the name of a column$"),
+    "no name": ({"": ZERO}, ValueError, "'' cannot be the name of a column$"),
+    "a number as name": ({3: ZERO}, ValueError, "3 cannot be the name of a column$"),
+    "a norm that fetch adds": (
+        {"d_loss": ZERO, "g_grad_norm": ZERO}, ValueError,
+        "'g_grad_norm' cannot be the name of a column$",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.on_the_host("its Tensors are made before")
+@pytest.mark.parametrize("case", NO_ROWS)
+def test_what_is_no_row_is_named(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    returned, kind, told = NO_ROWS[case]
+    monkeypatch.setattr(Returning, "returned", returned)
+    with pytest.raises(kind, match=rf"^Returning\.step:? {told}"):
+        trainer(kind=Returning).step()
+
+
+@pytest.mark.parametrize("names", [("d_loss",), ("d_loss", "d_real", "d_fake", "g_loss", "more")])
+def test_other_names_at_a_later_step_are_refused(
+    names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Returning, "returned", {name: mg.tensor(0.0) for name in names})
+    monkeypatch.setattr(Returning, "at", 2)
+    one = trainer(kind=Returning)
+    one.step(), one.step()
+    told = rf"same names at every step: it began with d_loss, d_real, d_fake, g_loss, now it .* {names[-1]}$"
+    with pytest.raises(ValueError, match=told):
+        one.step()
+    assert one.steps_done == 2
+
+
+def test_rows_have_the_order_of_the_first_step_and_no_graph() -> None:
+    class Turning(Small):
+        def step(self, data: Any, t: int) -> Mapping[str, mg.Tensor]:  # type: ignore[override]
+            measured = super().step(data, t)
+            weight = self.generator[0].weight
+            measured["weight"] = (weight * weight).sum().reshape(1, 1)
+            return dict(reversed(measured.items())) if t % 2 else measured
+
+    one = trainer(kind=Turning)
+    for _ in range(2):
+        measured = one.step()
+        assert list(measured) == ["d_loss", "d_real", "d_fake", "g_loss", "weight"]
+        assert all(m.shape == () and not m.requires_grad for m in measured.values())
+    assert list(one.fetch(measured))[2:7] == list(measured)
+
+
+# --- Several batches in a step, and none ----------------------------------------------------------
+
+
+class Critic(Small):
+    """Several steps of D in one, each on a batch of its own."""
+
+    critic_steps = 3
+
+    def step(self, data: Any, t: int) -> dict[str, mg.Tensor]:
+        players = self.generator, self.discriminator, self.game
+        for _ in range(self.critic_steps):
+            real, _ = next(data)
+            measured = discriminator_step(*players, self.d_optimizer, real, self.latents(BATCH))
+        return measured | generator_step(*players, self.g_optimizer, self.latents(BATCH))
+
+
+class Four(Critic):
+    critic_steps = 4
+
+
+class Fourteen(Critic):
+    critic_steps = 14
+
+
+class Resting(Small):
+    """Draws a batch in every third step, and learns from it in the others too."""
+
+    def start(self, data: Epochs) -> None:
+        super().start(data)
+        self.real = mg.tensor(np.zeros((BATCH, 1, 28, 28), "float32"))
+
+    def step(self, data: Any, t: int) -> dict[str, mg.Tensor]:
+        if t % 3 == 2:
+            self.real, _ = next(data)
+        return super().step(iter([Batch(self.real, None)]), t)
+
+
+#: After which steps the first epochs have ended.
+ENDS: dict[type[Small], list[int]] = {
+    Critic: [2, 4, 6],
+    Four: [2, 3, 5],  # after 8, 12 and 20 batches of six an epoch
+    Fourteen: [1, 1, 2],
+    Resting: [18, 36, 54],
+}
+several = pytest.mark.parametrize("kind", ENDS, ids=lambda kind: kind.__name__)
+
+
+@several
+def test_an_epoch_ends_with_its_last_batch_however_many_a_step_draws(
+    kind: type[Small], tmp_path: Path
+) -> None:
+    one, run = trainer(kind=kind), new_run(tmp_path / "run")
+    calls: list[tuple[int, int]] = []
+    rows = fit(one, run=run, epochs=3, on_epoch=lambda n: calls.append((n, one.steps_done)))
+    ends = ENDS[kind]
+    first, last = sorted({0, *ends})[-2:]
+    if kind is Fourteen:  # the last of its steps draws more than it needs
+        assert calls == [(0, 0), (1, 1), (2, 1), (3, 2), (4, 2)]
+    else:
+        assert calls == [(0, 0), *zip((1, 2, 3), ends, strict=True)]
+    assert one.steps_done == last and one.epoch_ended
+    assert [row["step"] for row in rows] == sorted({*ends, *range(50, last, 50)})
+    assert run.rows("history.csv") == rows
+    drawn = one.data.drawn
+    assert rows[-1]["epoch"] == round(drawn / PER_EPOCH, 4) and one.data.epoch >= 3
+    assert saved_step(run) == last
+    _, info = load_tensors(run.previous_path)
+    assert info["steps_done"] == first
+
+
+@several
+def test_an_epoch_of_several_draws_shows_every_image_at_most_once(kind: type[Small]) -> None:
+    one = trainer(kind=kind)
+    recorder = one.model.discriminator = Recorder(one.model.discriminator)
+    while one.data.drawn < 3 * PER_EPOCH:
+        one.step()
+    shown = [x for x in recorder.seen if (x == x[:, :1, :1, :1]).all() and x.any()]  # grey: data
+    levels = [tuple(np.rint((x[:, 0, 0, 0] + 1.0) * 127.5 / 5).astype(int)) for x in shown]
+    batches = list(dict.fromkeys(levels))[: 3 * PER_EPOCH]  # Resting shows each three times
+    for epoch in np.array(batches).reshape(3, PER_EPOCH * BATCH):
+        assert len(set(epoch.tolist())) == PER_EPOCH * BATCH
+
+
+class Bar:
+    """A progress bar that keeps what its total was after each step."""
+
+    def __init__(self, total: int, initial: int):
+        self.total, self.initial, self.totals = total, initial, list[int]()
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+    def set_postfix(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def update(self) -> None:
+        self.totals.append(self.total)
+
+
+@several
+def test_the_bars_total_is_the_number_of_steps(
+    kind: type[Small], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[Bar] = []
+
+    def progress(total: int, initial: int) -> Bar:
+        bars.append(Bar(total, initial))
+        return bars[-1]
+
+    monkeypatch.setattr(training, "progress", progress)
+    one = trainer(kind=kind)
+    fit(one, epochs=2)
+    assert bars[-1].initial == 0 and len(bars[-1].totals) == one.steps_done
+    assert bars[-1].totals[-1] in (one.steps_done, one.steps_done - 1)  # a step may draw too many
+    fit(one, epochs=3)
+    assert bars[-1].initial + len(bars[-1].totals) == one.steps_done
+    fit(trainer(kind=kind), 5)
+    assert (bars[-1].total, bars[-1].totals) == (5, [5] * 5)
+    fit(trainer(), epochs=2)
+    assert (bars[-1].total, bars[-1].totals) == (12, [12] * 12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stop"),
+    [(kind, stop) for kind in (Critic, Four, Fourteen) for stop in range(1, ENDS[kind][-1])]
+    + [(Resting, stop) for stop in (1, 2, 3, 4, 17, 18, 19, 35)],
+    ids=lambda part: getattr(part, "__name__", str(part)),
+)
+def test_a_run_of_epochs_stopped_at_any_step_goes_on_to_the_same_bytes(
+    kind: type[Small], stop: int, tmp_path: Path
+) -> None:
+    whole, run = trainer(kind=kind), new_run(tmp_path / "whole")
+    calls: list[int] = []
+    length = 2 if kind is Resting else 3
+    fit(whole, run=run, epochs=length, on_epoch=calls.append)
+    assert stop < whole.steps_done
+    expected = everything(whole), content(run)
+
+    one, run = of_kind(Interrupted, kind), new_run(tmp_path / "run")
+    one.when, parts = stop, list[int]()
+    fit(one, run=run, epochs=length, on_epoch=parts.append)
+    assert one.steps_done == stop == saved_step(run)
+    other = trainer(kind=kind, seed=9)
+    other.load_state(*checkpoint(run))
+    assert (other.epoch_ended, other.is_logged, other.is_saved) == (
+        one.epoch_ended, one.is_logged, one.is_saved,
+    )  # fmt: skip
+    fit(other, run=run, epochs=length, on_epoch=parts.append)
+    assert (everything(other), content(run)) == expected
+    assert parts == calls
+
+
+def content(run: Run) -> dict[str, bytes]:
+    """A run's files but the one with a clock, and the last checkpoint but one."""
+    but = ("timing.csv", run.previous_path.name)
+    return {p.name: p.read_bytes() for p in run.path.iterdir() if p.name not in but}
+
+
+class Rows(Epochs):
+    def __next__(self) -> list[np.ndarray]:
+        return self.rows()
+
+
+class Idle(GAN):
+    """A model without nets, whose steps draw batches and do nothing."""
+
+    latent_dim, draws = 1, 1
+
+    def step(self, data: Any, t: int) -> dict[str, mg.Tensor]:
+        for _ in range(self.draws):
+            next(data)
+        return {"zero": mg.tensor(0.0)}
+
+
+def saved_steps(per_epoch: int, draws: int = 1, cut_every: int = 0) -> list[int]:
+    """The first 325 steps after which there is a checkpoint; the run may be cut and taken up."""
+
+    class Drawing(Idle):
+        pass
+
+    Drawing.draws = draws
+    one, saved = Trainer(Drawing(), Rows([2 * per_epoch], 2)), []
+    for step in range(1, 325):
+        one.step()
+        if cut_every and step % cut_every == 0:
+            state = one.state()
+            one = Trainer(Drawing(), Rows([2 * per_epoch], 2))
+            one.load_state(*state)
+        if one.is_saved:
+            saved.append(step)
+    return saved
+
+
+@pytest.mark.on_the_host("counts steps")
+@pytest.mark.parametrize("cut_every", [0, 1, 7])
+@pytest.mark.parametrize(
+    ("per_epoch", "draws", "saved"),
+    [
+        (6, 1, [102, 204, 300]),
+        (78, 1, [156, 234, 312]),
+        (100, 1, [100, 200, 300]),
+        (250, 1, [250]),
+        (300, 1, [120, 240, 300]),
+        (324, 1, [120, 240, 324]),
+        (234, 3, [156, 234, 312]),
+        (10, 4, [100, 200, 300]),  # epochs end after 3, 5, 8, 10 … steps
+        (3, 14, [100, 200, 300]),  # each step ends one
+        (10_000, 0, [120, 240]),
+    ],
+)
+def test_checkpoints_come_with_epochs_and_not_too_often(
+    per_epoch: int, draws: int, saved: list[int], cut_every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "SAVE_EVERY", 100)
+    monkeypatch.setattr(training, "SAVE_WITHIN", 120 if per_epoch > 299 else 2000)
+    assert saved_steps(per_epoch, draws, cut_every) == saved
 
 
 # --- fit ------------------------------------------------------------------------------------------
@@ -733,8 +806,9 @@ def test_steps_may_have_other_tensors(bad: set[int], told: str) -> None:
 
 def test_fit_logs_at_fifties_at_the_ends_of_epochs_and_at_the_end(tmp_path: Path) -> None:
     mg.manual_seed(0)
-    images = np.random.default_rng(0).integers(0, 256, (120, 28, 28), dtype=np.uint8)
-    one = Trainer(Small(), images, non_saturating, batch_size=2)
+    images = np.random.default_rng(0).integers(0, 256, (120, 1, 28, 28), dtype=np.uint8)
+    model = Small()
+    one = Trainer(model, model.batches(images, None, 2))
     run = new_run(tmp_path / "run")
     rows = fit(one, 110, run)
     assert [row["step"] for row in rows] == [50, 60, 100, 110]
@@ -765,19 +839,6 @@ def test_fit_calls_on_epoch_with_the_number_of_finished_ones(tmp_path: Path) -> 
     assert calls == [(3, 3 * PER_EPOCH, 2 * PER_EPOCH + 3)]
 
 
-@pytest.mark.parametrize(
-    ("per_epoch", "saved"),
-    [(6, [102, 204, 300]), (78, [156, 234, 312]), (100, [100, 200, 300]), (250, [250])],
-)
-def test_checkpoints_come_with_epochs_and_not_too_often(
-    per_epoch: int, saved: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training, "SAVE_EVERY", 100)
-    monkeypatch.setattr(Trainer, "steps_per_epoch", per_epoch)
-    one = trainer()
-    assert [step for step in range(1, 325) if one.is_saved(step)] == saved
-
-
 def test_fit_in_two_parts_is_fit_in_one() -> None:
     one = trainer()
     fit(one, 2 * PER_EPOCH + 1)
@@ -786,6 +847,22 @@ def test_fit_in_two_parts_is_fit_in_one() -> None:
     fit(other, 5)
     fit(other, 2 * PER_EPOCH + 1)
     assert everything(other) == result
+
+
+def test_fit_to_epochs_is_fit_to_their_steps() -> None:
+    one = trainer()
+    rows, expected = fit(one, 2 * PER_EPOCH), everything(one)
+    one = trainer()
+    assert fit(one, epochs=2) == rows and everything(one) == expected
+    assert fit(one, epochs=2) == fit(one, epochs=1) == []
+
+
+@pytest.mark.parametrize("length", [{}, {"steps": 3, "epochs": 1}], ids=str)
+def test_fit_needs_one_length(length: dict[str, int]) -> None:
+    one = trainer()
+    with pytest.raises(ValueError, match="^give one of steps and epochs, got steps"):
+        fit(one, **length)  # type: ignore[arg-type]
+    assert one.steps_done == 0
 
 
 def test_fit_past_the_end_does_nothing(tmp_path: Path) -> None:
@@ -803,10 +880,18 @@ class Interrupted(Trainer):
 
     signum, when = signal.SIGINT, 4
 
-    def next_batch(self) -> mg.Tensor:
-        if self.steps_done + 1 == self.when:
-            os.kill(os.getpid(), self.signum)
-        return super().next_batch()
+    def step(self) -> dict[str, mg.Tensor]:
+        def latents(*arguments: Any) -> mg.Tensor:
+            if self.steps_done + 1 == self.when:
+                os.kill(os.getpid(), self.signum)
+            return drawn(*arguments)
+
+        drawn = self.model.latents
+        self.model.latents = latents
+        try:
+            return super().step()
+        finally:
+            del self.model.latents
 
 
 @pytest.fixture
@@ -833,8 +918,7 @@ def current() -> dict[int, Any]:
 def test_a_signal_stops_at_the_end_of_a_step_and_saves(
     signum: int, when: int, handlers: dict[int, Any], uninterrupted: Any, tmp_path: Path
 ) -> None:
-    mg.manual_seed(0)
-    one = Interrupted(Small(), IMAGES, non_saturating, batch_size=BATCH, lr=1e-3)
+    one = of_kind(Interrupted)
     one.signum, one.when = signum, when
     run = new_run(tmp_path / "run")
     fit(one, TOTAL, run)
@@ -842,8 +926,7 @@ def test_a_signal_stops_at_the_end_of_a_step_and_saves(
     assert current() == handlers
 
     other = trainer(seed=9)
-    tensors, info, _ = run.load_checkpoint()
-    other.load_state(tensors, info)
+    other.load_state(*checkpoint(run))
     fit(other, TOTAL, run)
     assert everything(other) == uninterrupted[0]
 
@@ -877,55 +960,60 @@ def test_fit_runs_in_a_thread_too(handlers: dict[int, Any]) -> None:
     assert current() == handlers
 
 
-# --- Progress -------------------------------------------------------------------------------------
+# --- The files of the nets ------------------------------------------------------------------------
 
 
-class Notebook:
-    """What IPython's get_ipython() gives in a notebook, as far as anybody asks."""
+def with_nets(*names: str) -> type[Small]:
+    class Named(Small):
+        name = "small"
 
-    kernel = None
+        def __init__(self) -> None:
+            super().__init__()
+            for name in names:
+                setattr(self, name, nn.Linear(2, 2))
+
+    return Named
 
 
-LINE = re.compile(
-    r"^ *(\d+)%\|.*\| (\d+)/10 \[\d\d:\d\d<(\d\d:\d\d|\?), +(\?|[\d.]+)(step/s|s/step)(, .*)?\]$"
+def test_each_net_is_a_file_under_its_own_name(tmp_path: Path) -> None:
+    class Twice(with_nets("encoder", "g_average")):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.rate, self.scale = 0.5, mg.tensor([1.0])
+
+    one, run = trainer(kind=Twice), new_run(tmp_path / "run")
+    fit(one, 1, run)
+    files = {p.stem for p in run.path.glob("*.safetensors")}
+    nets = {"generator", "discriminator", "encoder", "g_average"}
+    assert files == nets | {"checkpoint", "checkpoint.previous"}
+    for net in nets:
+        fresh = getattr(Twice(), net)
+        assert run.load_weights(net, fresh)["rate"] == 0.5
+        ours, theirs = (m.state_dict() for m in (getattr(one.model, net), fresh))
+        assert {k: v.numpy().tobytes() for k, v in ours.items()} == {
+            k: v.numpy().tobytes() for k, v in theirs.items()
+        }
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("checkpoint",), "attribute checkpoint cannot be written beside checkpoint.safetensors"),
+        (("Checkpoint",), "attribute Checkpoint cannot be written beside checkpoint.safetensors"),
+        (("g", "G"), "attribute G cannot be written beside g.safetensors"),
+        (("Generator",), "attribute Generator cannot be written beside generator.safetensors"),
+    ],
 )
-
-
-def test_progress_in_a_log_is_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with training.progress(10, 2) as bar:
-        bar.mininterval = 0.0
-        for _ in range(8):
-            bar.update()
-    err = capsys.readouterr().err
-    assert err.endswith("\n")
-    assert "\r" not in err and "\x1b" not in err
-    matches = [LINE.match(line) for line in err.splitlines()]
-    assert all(matches), err
-    counts = [int(m[2]) for m in matches if m]
-    assert counts[0] == 2 and counts[-1] == 10 and counts == sorted(counts)
-    assert len(counts) > 3
-    middle = next(m for m in matches if m and m[2] == "5")
-    assert middle[3] != "?" and middle[4] != "?"  # rate and time left
-
-
-def test_progress_is_a_bar_in_a_notebook_and_not_where_its_modules_are_imported(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_nets_whose_files_would_be_one_are_refused_before_the_first_step(
+    names: tuple[str, ...], told: str, tmp_path: Path
 ) -> None:
-    for shell, in_a_notebook in ((None, False), (object(), False), (Notebook(), True)):
-        ipython = SimpleNamespace(get_ipython=lambda shell=shell: shell)
-        monkeypatch.setitem(sys.modules, "IPython", ipython)
-        monkeypatch.setattr(training, "auto_tqdm", training.plain_tqdm)  # which needs no widgets
-        monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())  # who only imports it...
-        with training.progress(10) as bar:
-            bar.update()
-        assert ("\r" in capsys.readouterr().err) == in_a_notebook
+    one, run = trainer(kind=with_nets(*names)), new_run(tmp_path / "run")
+    with pytest.raises(ValueError, match=rf"{told}, .*; give it another name$"):
+        fit(one, 1, run)
+    assert one.steps_done == 0 and not run.has_checkpoint
 
 
-def test_progress_in_a_log_is_rare(capsys: pytest.CaptureFixture[str]) -> None:
-    with training.progress(10_000) as bar:
-        for _ in range(10_000):
-            bar.update()
-    assert len(capsys.readouterr().err.splitlines()) <= 3
+# --- What fit shows -------------------------------------------------------------------------------
 
 
 def test_fit_shows_losses_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -934,7 +1022,7 @@ def test_fit_shows_losses_at_the_end(capsys: pytest.CaptureFixture[str]) -> None
     assert captured.out == ""
     assert "\r" not in captured.err
     last = captured.err.splitlines()[-1]
-    assert LINE.match(last) and "d_loss=" in last and "g_loss=" in last
+    assert re.match(r"^ *100%\|.*\| 10/10 \[", last) and "d_loss=" in last and "g_loss=" in last
 
 
 def test_an_error_leaves_the_last_line_whole(capsys: pytest.CaptureFixture[str]) -> None:

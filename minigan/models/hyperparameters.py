@@ -11,12 +11,25 @@ from minigan.models.gan import GAN, from_json
 __all__ = ["build", "defaults", "from_text", "listed"]
 
 WORDS = {"true": True, "false": False}
+#: What a default may be, or all the entries of a tuple.
+TYPES = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
 
 
 def defaults(kind: type[GAN]) -> dict[str, Any]:
-    """What may be chosen, with its default. ``shape``, of a picture, follows from the data."""
+    """What may be chosen, with its default. ``shape``, of a picture, follows from the data.
+
+    TypeError for an argument without a default whose type says how a text is to be read.
+    """
     parameters = inspect.signature(kind).parameters.values()
-    return {p.name: p.default for p in parameters if p.name != "shape"}
+    found = {p.name: p.default for p in parameters if p.name != "shape"}
+    for name, default in found.items():
+        types = set(map(type, default if isinstance(default, tuple) else (default,)))
+        if len(types) != 1 or not types <= TYPES.keys():
+            raise TypeError(
+                f"{kind.__name__}: the hyperparameter {name} needs a default, a number, a text, "
+                "True, False or a tuple of these, all of one type"
+            )
+    return found
 
 
 def from_text(kind: type[GAN], given: Mapping[str, str]) -> dict[str, Any]:
@@ -64,7 +77,7 @@ def _shown(value: Any) -> str:
 def _words(default: Any) -> str:
     if isinstance(default, tuple):
         return f"numbers with commas between them, such as {_shown(default)}"
-    return {bool: "true or false", int: "an integer", float: "a number"}[type(default)]
+    return TYPES[type(default)]
 
 
 def _value(text: str, default: Any) -> Any:
