@@ -1,4 +1,4 @@
-"""A small GAN, fifty images, and the loop around them, for tests of a GAN's step and of training."""
+"""A small GAN, fifty images, and the loop around them: what tests of training share."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The game: who moves in which step, what a step measures, and a model's attributes as its state."""
+"""The game: who moves in which step, what a step measures, and which attributes are state."""
 
 import collections
 import enum

@@ -9,13 +9,12 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from libraries import small_integers
-from small_gan import BATCH, IMAGES, N, PER_EPOCH, Recorder, Small, everything, trainer
+from small_gan import BATCH, IMAGES, PER_EPOCH, N, Recorder, Small, everything, trainer
 
 import minigan as mg
 from minigan import training
@@ -558,7 +557,8 @@ def test_other_names_at_a_later_step_are_refused(
     monkeypatch.setattr(Returning, "at", 2)
     one = trainer(kind=Returning)
     one.step(), one.step()
-    told = rf"same names at every step: it began with d_loss, d_real, d_fake, g_loss, now it .* {names[-1]}$"
+    began = "d_loss, d_real, d_fake, g_loss"
+    told = rf"same names at every step: it began with {began}, now it .* {names[-1]}$"
     with pytest.raises(ValueError, match=told):
         one.step()
     assert one.steps_done == 2
