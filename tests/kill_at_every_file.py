@@ -17,7 +17,7 @@ from typing import Any
 
 from commands import assert_same_runs, write_digits
 
-from minigan import models, nn, plotting, training
+from minigan import models, nn, optim, plotting, training
 from minigan.checkpoint import Run, write_atomic
 from minigan.cli import main
 
@@ -27,12 +27,14 @@ OPERATIONS = {"open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir
 class Tiny(models.GAN):
     name = "mlp"
 
-    def __init__(self) -> None:
+    def __init__(self, lr: float = 2e-4) -> None:
         self.latent_dim = 2
         self.generator = nn.Sequential(
             nn.Linear(2, 784), nn.BatchNorm1d(784), nn.Tanh(), nn.Unflatten(1, (1, 28, 28))
         )
         self.discriminator = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 1))
+        self.d_optimizer = optim.Adam(self.discriminator.parameters(), lr)
+        self.g_optimizer = optim.Adam(self.generator.parameters(), lr)
 
 
 def train(out: Path, arguments: list[str], killed_before: int = 0) -> int:
@@ -79,7 +81,7 @@ def kill_everywhere(before: Path | None, expected: Path, arguments: list[str], w
     raise AssertionError
 
 
-def save_no_curves(rows: Any, path: Path, title: str) -> None:
+def save_no_curves(rows: Any, path: Path, title: str, references: Any) -> None:
     write_atomic(path, title.encode())  # the real ones take their time, and end in the same call
 
 

@@ -898,8 +898,9 @@ def test_fashion_has_no_substitute(tmp_path: Path) -> None:
 OPTIONS = {
     "": ["train", "sample", "data", "bench", "--version"],
     "train": ["--loss", "--set", "KEY=VALUE", "--data", "--epochs", "--steps", "--batch-size",
-              "--lr", "--seed", "--backend", "--out", "--resume", "minimax|non_saturating",
-              "numpy|cupy|auto", "mnist|mnist-mini|fashion-mnist|PATH", "(the model's)", "runs/MODEL"],
+              "--lr", "--seed", "--backend", "--out", "--resume",
+              "minimax|non_saturating", "numpy|cupy|auto",
+              "mnist|mnist-mini|fashion-mnist|PATH", "(the model's)", "runs/MODEL"],
     "sample": ["-n", "--seed", "-o", "RUN", ".png", ".npz"],
     "data": ["info", "verify", "fetch"],
     "data info": ["NAME"],

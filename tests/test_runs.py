@@ -197,7 +197,7 @@ def quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(models.MODELS, "mlp", Tiny)
         patch.setattr(training, "SAVE_EVERY", 1)
-        patch.setattr(plotting, "save_curves", lambda rows, path, title: path.write_text(title))
+        patch.setattr(plotting, "save_curves", lambda _, path, title, __: path.write_text(title))
         yield
 
 
