@@ -21,10 +21,10 @@ from commands import Result, assert_same_runs, content, idx, minigan, refused
 from libraries import BOTH, use
 from PIL import Image
 
-from minigan import backend, data, plotting, runs
+from minigan import backend, cli, data, nn, plotting, runs
 from minigan.checkpoint import Run, load_tensors
 from minigan.data import mnist
-from minigan.models import MODELS
+from minigan.models import MODELS, hyperparameters
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 
@@ -724,6 +724,126 @@ def test_an_altered_weight_is_noticed(copy: Path) -> None:
     altered[-1] ^= 1
     path.write_bytes(bytes(altered))
     refused(minigan("sample", copy), 1, "generator.safetensors", "SHA-256")
+
+
+# --- Hyperparameters ------------------------------------------------------------------------------
+
+#: One of each kind, other than any default.
+OTHER = {"lr": "0.003", "latent_dim": "5", "width": "8", "loss": "hinge"}
+CHOICES = [(name, key) for name, kind in MODELS.items() for key in hyperparameters.defaults(kind)]
+ONE_STEP = ("--steps", "1", "--batch-size", "20")
+
+
+@pytest.mark.on_the_host("looks at arguments")
+@pytest.mark.usefixtures("_no_curves")
+@pytest.mark.parametrize(("model", "key"), CHOICES)
+def test_each_hyperparameter_can_be_set(model: str, key: str, digits: Path, tmp_path: Path) -> None:
+    out, usual = tmp_path / "run", hyperparameters.defaults(MODELS[model])
+    setting = f"{key}={OTHER[key]}"
+    result = minigan("train", model, "--data", digits, *ONE_STEP, "--out", out, "--set", setting)
+    assert result.code == 0 and f"{model}, {key} {OTHER[key]}, {digits}" in result.err
+    config = json.loads((out / "config.json").read_bytes())
+    value = type(usual[key])(OTHER[key])
+    assert config["arguments"]["hyperparameters"] == {**usual, key: value} != usual
+    shapes = {k: v.shape for k, v in load_tensors(out / "generator.safetensors")[0].items()}
+    built = hyperparameters.build(MODELS[model], {key: value})
+    assert shapes == {k: v.shape for k, v in built.generator.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "parts"),
+    [
+        ("mlp", "--set width=8", ["mlp has no hyperparameter 'width'"]),
+        ("mlp", "--set shape=1,28,28", ["mlp has no hyperparameter 'shape'"]),
+        ("mlp", "--set =8", ["mlp has no hyperparameter ''"]),
+        ("mlp", "--set lr", ["--set lr: expected KEY=VALUE"]),
+        ("mlp", "--set lr=", ["lr must be a number, got ''"]),
+        ("mlp", "--set lr= --lr 0.1", ["lr must be a number, got ''"]),
+        ("mlp", "--set lr=fast", ["lr must be a number, got 'fast'"]),
+        ("mlp", "--set lr=nan", ["lr", "nan"]),
+        ("mlp", "--set lr=-1", ["lr", "-1"]),
+        ("mlp", "--set latent_dim=1.5", ["latent_dim must be an integer, got '1.5'"]),
+        ("mlp", "--set latent_dim=0", ["latent_dim must be a positive integer, got 0"]),
+        ("mlp", "--set loss=wasserstien", ["loss must be one of", "hinge", "'wasserstien'"]),
+        ("mlp", "--set lr=0.1 --set lr=0.2", ["lr is given twice, as 0.1 and as 0.2"]),
+        ("mlp", "--set lr=0.1 --lr 0.2", ["lr is given twice, as 0.1 and as 0.2"]),
+        ("mlp", "--loss hinge --set loss=minimax", ["loss is given twice", "minimax", "hinge"]),
+        ("dcgan", "--set width=-8", ["width must be a positive integer, got -8"]),
+        ("maxout", "--set lr=-1", ["lr must", "-1"]),
+    ],
+)
+def test_a_mistake_in_a_hyperparameter_lists_what_there_is(
+    model: str, options: str, parts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any data are looked for: they might have to be downloaded."""
+    monkeypatch.setattr(data, "load", lambda *_: pytest.fail("it was loaded"))
+    usual = hyperparameters.defaults(MODELS[model])
+    there_is = f"{model} has " + ", ".join(f"{k} = {v}" for k, v in usual.items())
+    for rest in ([], ["--data", "mnist-mini", "--out", "x"]):
+        refused(minigan("train", model, *options.split(), *rest), 2, *parts, there_is)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("_no_curves")
+def test_a_mistake_in_a_hyperparameter_where_the_data_are_a_folder(
+    digits: Path, tmp_path: Path
+) -> None:
+    for setting in ("lr=nan", "latent_dim=0"):
+        result = minigan("train", "mlp", "--data", digits, "--set", setting)
+        refused(result, 2, setting.partition("=")[0], "mlp has lr = 0.0005, latent_dim = 64, loss")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("_no_curves")
+def test_lr_and_loss_are_short_for_set(digits: Path, tmp_path: Path) -> None:
+    start = ("train", "mlp", "--data", digits, *ONE_STEP, "--out")
+    short = ("--lr", "0.002", "--loss", "hinge")
+    long = ("--set", "loss=hinge", "--set", "lr=2e-3", "--set", "lr=0.002", "--lr", "0.002")
+    for name, options in (("short", short), ("long", long)):
+        assert minigan(*start, tmp_path / name, *options).code == 0
+    assert_same_runs(tmp_path / "short", tmp_path / "long")
+
+
+@pytest.fixture(scope="module")
+def narrow(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("narrow") / "run"
+    made = minigan("train", "dcgan", "--data", digits, *ONE_STEP, "--set", "width=8", "--out", out)
+    assert made.code == 0, made.err
+    return out
+
+
+@pytest.mark.on_the_host("a run is made on one library")
+def test_a_run_is_sampled_and_measured_with_its_hyperparameters(narrow: Path) -> None:
+    assert minigan("sample", narrow, "-n", "20", "-o", "x.npz").code == 0
+    model = cli.load_model(Run.open(narrow))
+    assert model.parts(nn.Module)["discriminator"][0].weight.shape == (8, 1, 4, 4)
+    with np.load("x.npz") as file:
+        assert (file["images"] == model.sample(20, 0)).all()
+    assert minigan("sample", narrow, "--feature-maps", "-o", "maps.png").code == 0
+    assert minigan("sample", narrow, "--interpolate", "-n", "4", "-o", "w.png").code == 0
+    result = minigan("evaluate", narrow, "--samples", "20")
+    assert result.code == 0 and result.out.startswith("dcgan, width 8, ")
+    record = json.loads((narrow / "evaluation.json").read_bytes())
+    assert record["arguments"]["hyperparameters"]["width"] == 8
+
+
+@pytest.mark.on_the_host("a run is made on one library")
+@pytest.mark.usefixtures("_no_curves")
+def test_a_run_is_resumed_with_its_hyperparameters_alone(narrow: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(narrow, tmp_path / "run"))
+    before = content(out)
+    for options, told in (
+        ("--set width=16", "width 8, not 16"),
+        ("--set latent_dim=5", "latent_dim 100, not 5"),
+        ("--set lr=nan", "lr 0.001, not nan"),
+        ("--lr 0.1", "lr 0.001, not 0.1"),
+        ("--loss hinge", "loss 'non_saturating', not 'hinge'"),
+    ):
+        result = minigan("train", "dcgan", "--out", out, "--resume", *options.split())
+        refused(result, 2, f"the run was made with {told}; resuming changes nothing but a larger")
+        assert content(out) == before
+    same = ("--set", "width=8", "--set", "lr=1e-3", "--steps", "2")
+    assert minigan("train", "dcgan", "--out", out, "--resume", *same).code == 0
 
 
 # --- sample ---------------------------------------------------------------------------------------
