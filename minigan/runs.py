@@ -132,9 +132,7 @@ def train(
             run = Run.open(folder)  # once more: until it was claimed, it could change
             _merge(run, name, asked, {*given}, recipe)
             asked = run.config["arguments"]
-        if isinstance(data, (str, os.PathLike)) or data is None:
-            data = asked["data"]
-        images, labels = _loaded(data)
+        images, labels = _loaded(asked["data"] if data is None else data)
         fingerprint = datasets.fingerprint(images, labels)
         if asked["seed"] is not None:
             backend.manual_seed(asked["seed"])
@@ -230,8 +228,8 @@ def _loaded(data: Any) -> tuple[numpy.ndarray, numpy.ndarray | None]:
     """Images, uint8 (N, C, H, W), and labels (N,) or None."""
     if data is None:
         raise ValueError("train: there are no data: give a name, a folder, or images")
-    if isinstance(data, str):
-        images, labels = datasets.load(data)
+    if isinstance(data, (str, os.PathLike)):
+        images, labels = datasets.load(os.fspath(data))
     elif isinstance(data, tuple) and len(data) == 2:
         images, labels = data
     elif isinstance(data, numpy.ndarray):
