@@ -25,7 +25,17 @@ LAYERS = [
     ["ops", "ops.*", "functional"],
     ["gradcheck", "nn.*"],
     ["losses", "optim"],
-    [*BESIDE, "data", "data.*", "models", "models.*", "metrics", "metrics.*", "checkpoint"],
+    [
+        *BESIDE,
+        "torch_names",
+        "data",
+        "data.*",
+        "models",
+        "models.*",
+        "metrics",
+        "metrics.*",
+        "checkpoint",
+    ],
     ["console", "training", "plotting", "evaluation", "runs"],
     ["cli", "bench", "grading", "grading.*"],
 ]
