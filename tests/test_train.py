@@ -426,13 +426,11 @@ def test_divergence_says_when_what_and_where_the_last_good_state_is(
         def step(self, data: Any, t: int) -> dict[str, mg.Tensor]:
             losses = {}
             for player in ("discriminator", "generator"):
-                key, score = (
-                    f"{player[0]}_loss",
-                    self.discriminator(self.generator(self.latents(9))),
-                )
-                losses[key] = score.mean() * (math.nan if (t, key) == (2, name) else 1.0)
+                real, _ = next(data)
+                key, fake = f"{player[0]}_loss", self.generator(self.latents(len(real)))
+                factor = math.nan if (t, key) == (2, name) else 1.0
+                losses[key] = self.discriminator(fake).mean() * factor
                 getattr(self, f"{player[0]}_optimizer").minimize(losses[key])
-            next(data)
             return losses
 
     with pytest.raises(DivergedError, match=rf"^at step 3, {name} is not finite, nor") as caught:
