@@ -578,3 +578,92 @@ def test_elsewhere_nothing_is_shown_or_drawn(
         monkeypatch.setitem(sys.modules, "IPython", ipython)  # type: ignore[arg-type]
         assert mg.train(fresh(), images).finished
     assert shown.places == []
+
+
+# --- In colour ------------------------------------------------------------------------------------
+
+PIXELS = (3, 32, 32)
+
+
+@pytest.fixture(scope="module")
+def colours() -> Images:
+    """Pictures with a bright disc, red, green or blue, each in a place of its own."""
+    rng = np.random.default_rng(0)
+    across, down = np.meshgrid(np.arange(32), np.arange(32))
+    pictures = rng.integers(0, 40, (60, *PIXELS)).astype("uint8")
+    for i, (x, y) in enumerate(rng.integers(8, 24, (60, 2))):
+        pictures[i, i % 3][(across - x) ** 2 + (down - y) ** 2 < 49] = 250
+    return pictures
+
+
+def is_coloured(image: Image.Image) -> bool:
+    red, green, blue = np.asarray(image.convert("RGB")).astype(int).transpose(2, 0, 1)
+    return bool((abs(red - green) > 8).any() and (abs(green - blue) > 8).any())
+
+
+@pytest.mark.on_the_host("looks at pictures; the models have tests on both")
+@quick
+@pytest.mark.parametrize("model", [LeastSquares, "mlp", "dcgan"])
+def test_pictures_in_colour(model: Any, colours: Images, shown: Display) -> None:
+    for out, lengths in (("whole", [4]), ("parts", [2, 4])):
+        for steps in lengths:
+            mg.manual_seed(0)
+            made = model if isinstance(model, str) else model(shape=PIXELS)
+            resume = Path(out).exists()
+            ended = mg.train(
+                made, colours, steps=steps, batch_size=20, seed=0, out=out, resume=resume
+            )
+            assert ended.finished
+    assert_same_runs(Path("whole"), Path("parts"), PREVIOUS)
+    drawn = ended.model.sample(5, seed=1)
+    assert drawn.shape == (5, *PIXELS) and drawn.dtype == np.uint8
+    for name in ("samples/epoch_0000.png", "samples/epoch_0002.png"):
+        with Image.open(Path("whole", name)) as grid:
+            assert grid.mode == "RGB" and grid.size == (3 * (8 * 34 + 2), 3 * (8 * 34 + 2))
+            assert is_coloured(grid)
+    with Image.open("whole/training.gif") as gif:
+        gif.seek(gif.n_frames - 1)
+        assert gif.n_frames == 3 and is_coloured(gif)
+    assert all(picture.mode == "RGB" for place in shown.places for picture in place)
+    if isinstance(model, str):
+        assert minigan("sample", "whole", "-n", "4", "-o", "x.npz").code == 0
+        with np.load("x.npz") as file:
+            assert (file["images"] == ended.model.sample(4, seed=0)).all()
+        assert minigan("sample", "whole", "-n", "4", "-o", "x.png").code == 0
+        with Image.open("x.png") as grid:
+            assert grid.mode == "RGB"
+
+
+@pytest.mark.on_the_host("reads files; the model has tests on both")
+@quick
+def test_a_folder_of_pictures_in_colour(colours: Images) -> None:
+    """The command reads it; its run is that of the same pictures in an array."""
+    for i, picture in enumerate(colours):
+        Path("discs", "rgb"[i % 3]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture.transpose(1, 2, 0)).save(f"discs/{'rgb'[i % 3]}/{i:02}.png")
+    length = ("--steps", "2", "--batch-size", "20")
+    result = minigan("train", "dcgan", "--data", "discs", "--set", "width=8", *length)
+    assert result.code == 0 and "60 images, steps 0 to 2, into runs/dcgan" in result.err
+    config = json.loads(Path("runs/dcgan/config.json").read_bytes())
+    assert config["data_shape"] == [60, 3, 32, 32]
+    assert config["arguments"]["data"] == str(Path("discs").absolute())
+
+    by_class = np.concatenate([colours[2::3], colours[1::3], colours[0::3]])  # b, g, r
+    mg.manual_seed(0)
+    model = DCGAN(width=8, shape=PIXELS)
+    mg.train(model, (by_class, [0] * 20 + [1] * 20 + [2] * 20), steps=2, batch_size=20, seed=0,
+             out="array")  # fmt: skip
+    assert arrays(Path("array")) == arrays(Path("runs/dcgan"))
+    assert minigan("train", "dcgan", "--resume", "--steps", "3").code == 0
+    assert minigan("sample", "runs/dcgan", "-o", "x.png").code == 0
+    with Image.open("x.png") as grid:
+        assert grid.mode == "RGB"
+    refused(minigan("evaluate", "runs/dcgan", "--samples", "10"), 2)
+
+
+@quick
+def test_a_size_that_a_model_cannot_draw(tmp_path: Path) -> None:
+    pictures = np.zeros((8, 3, 30, 30), "uint8")
+    with pytest.raises(ValueError, match=r"divisible by 4, got \(3, 30, 30\); dcgan has lr = "):
+        mg.train("dcgan", pictures, batch_size=4, out="run")
+    assert list(tmp_path.iterdir()) == []
