@@ -102,7 +102,7 @@ def train(
 
     Raises:
         ValueError, TypeError: an argument makes no sense, or is not the run's.
-        DivergedError: a loss or a gradient is not finite.
+        DivergedError: a loss or a gradient is not finite. WriteError: a file cannot be written.
         FileExistsError: there is a run in ``out`` already. FileNotFoundError: there is none.
         DamagedFileError, ForeignFileError, RunInUseError: about files of the run.
     """
