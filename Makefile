@@ -32,8 +32,8 @@ lint: $(VENV)/dev
 results: $(VENV)/installed  ## the README's results: hours, and again from where it was stopped
 	$(VENV)/bin/python -m tools.readme_results chapters/results README.md
 
-bench: $(VENV)/oracle  ## this machine's table
-	$(VENV)/bin/minigan bench
+bench: $(VENV)/oracle  ## this machine's tables
+	$(VENV)/bin/python -m tools.benchmark
 
 chapters: $(VENV)/dev  ## execute CHAPTERS in full and write their outputs into them
 	OPENBLAS_NUM_THREADS=2 $(VENV)/bin/python tests/chapters/notebook.py $(CHAPTERS)

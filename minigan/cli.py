@@ -436,7 +436,7 @@ def data_fetch(name: str) -> None:
 @_backend_option
 @click.pass_context
 def bench(context: click.Context) -> None:
-    """Time this machine's training steps, against what else is installed."""
+    """Time this machine's training steps, beside PyTorch's where it is installed."""
     _say_backend(context)
     from minigan import bench as benchmark
 

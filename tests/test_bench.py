@@ -1,15 +1,19 @@
-"""The benchmark at a reduced size: both sides of each comparison compute the same. No timings."""
+"""The benchmarks at a reduced size: both sides of each comparison compute the same. No timings."""
 
 import importlib.util
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from minigan import bench
-from minigan.bench import LIBRARIES, ROWS
+from tools import benchmark
+from tools.benchmark import ROWS
 
-STEPS = {"mlp": bench.MLP, "dcgan": bench.DCGAN}
+STEPS = {"mlp": ROWS[0].tasks, "dcgan": ROWS[1].tasks}
 CASES = [
     pytest.param(row, package, id=f"{row.name.strip()}, {package}")
     for row in ROWS
@@ -31,7 +35,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def need(package: str) -> None:
-    if importlib.util.find_spec(LIBRARIES[package]) is None:
+    if importlib.util.find_spec(bench.PACKAGES.get(package, package)) is None:
         pytest.skip(f"{package} is not installed")
 
 
@@ -72,7 +76,7 @@ def test_convolutions_are_the_same(what: str) -> None:
 @pytest.mark.on_the_host("starts a process of its own")
 def test_no_matrix_product_of_the_step_escapes() -> None:
     """Multiplications of the DCGAN's step, counted on paper (in a process of its own)."""
-    assert bench._apart(multiplications) == pytest.approx(expected_multiplications())
+    assert bench.apart(multiplications) == pytest.approx(expected_multiplications())
 
 
 def reduced() -> None:
@@ -81,16 +85,16 @@ def reduced() -> None:
 
 def multiplications() -> float:
     reduced()
-    step, count = bench._minigan_step("dcgan"), 0.0
-    bench._counted_products()
-    original = bench._product
+    step, count = bench.minigan_step("dcgan"), 0.0
+    benchmark.counted_products()
+    original = benchmark._product
 
     def counted(a: np.ndarray, b: np.ndarray, **out: np.ndarray) -> np.ndarray:
         nonlocal count
         count += a.size * b.shape[1]
         return original(a, b, **out)
 
-    bench._product = counted
+    benchmark._product = counted
     step()
     return count
 
@@ -108,14 +112,84 @@ def expected_multiplications() -> float:
 
 @pytest.mark.on_the_host("starts a process of its own")
 def test_the_parts_add_up() -> None:
-    parts, plain = bench._apart(partial(small_profile, "dcgan"))
+    parts, plain = bench.apart(partial(small_profile, "dcgan"))
     assert min(parts.values()) > 0
     assert plain > 0
 
 
 def small_profile(model: str) -> tuple[dict[str, float], float]:
     reduced()
-    return bench.where_the_time_goes(model, 1)
+    return benchmark.where_the_time_goes(model, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.on_the_host("trains one model")
+@pytest.mark.usefixtures("own_folder")
+def test_files_cost_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = benchmark.data.load("mnist-mini")
+    monkeypatch.setattr(benchmark.data, "load", lambda name: (images[:300], labels[:300]))
+    assert benchmark.what_files_cost(2) > 0
+    assert not any(Path().iterdir())
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made up, and nothing is timed."""
+    for name in ("OMP", "OPENBLAS", "MKL", "NUM_CPU", "VECLIB_MAXIMUM"):
+        monkeypatch.setenv(f"{name}_THREADS", "1")  # so that they are put back
+    for name in ("MINIGAN_BACKEND", "TRAINING"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: True)
+    monkeypatch.setattr(bench, "measure", lambda tasks, threads: {k: [(0.1, 2.0)] for k in tasks})
+
+    def apart(function: Callable[..., Any], *given: Any) -> Any:
+        if function is bench._memory:
+            return 10**8, 10**9
+        if function is bench._about:
+            if given[0] == "tinygrad":
+                raise RuntimeError("no compiler")
+            return "as it is"
+        if function is benchmark.what_files_cost:
+            return 0.02
+        return dict.fromkeys(("a part", benchmark.PRODUCTS), 0.5), 0.9
+
+    for module in (bench, benchmark):
+        monkeypatch.setattr(module, "apart", apart)
+
+
+@pytest.mark.on_the_host("prints a table")
+@pytest.mark.usefixtures("figures")
+def test_the_table_of_minigan_and_pytorch(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bench.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["minigan", "pytorch"]
+    assert [text[:34].strip() for text in lines[3:10]] == [row.name.strip() for row in bench.ROWS]
+    assert lines[3].split()[-5:] == ["100.0", "ms", "100.0", "ms", "1.00"]
+    assert sum(text.startswith("peak memory, ") for text in lines) == 2
+    assert lines[-2:] == [
+        f"{library}: as it is; busy: 2.0 in the MLP GAN step, 2.0 in the DCGAN step"
+        for library in ("minigan", "pytorch")
+    ]
+
+
+@pytest.mark.on_the_host("prints a table")
+@pytest.mark.usefixtures("figures")
+def test_the_whole_benchmark_adds_other_libraries_and_where_the_time_goes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    benchmark.main()
+    text = capsys.readouterr().out
+    assert text.splitlines()[2].split() == ["minigan", "pytorch", "autograd"]
+    for part in (
+        "tinygrad is installed, but does not run here: no compiler",
+        "Where the time goes in minigan's MLP step",
+        "Where the time goes in minigan's DCGAN step",
+        "50% of the step is matrix product.",
+        "`minigan train mlp --data mnist-mini` add 2.0% to its steps.",
+    ):
+        assert part in text
 
 
 def nothing() -> bench.Task:
@@ -133,7 +207,6 @@ def test_measure_takes_turns_and_leaves_out_what_fails(
 ) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "1")  # so that they are put back
-    monkeypatch.setenv("NUM_CPU_THREADS", "1")
     monkeypatch.setenv("VECLIB_MAXIMUM_THREADS", "1")
     turns = bench.measure({"minigan": nothing, "autograd": broken}, 1, seconds=0.1)
     assert list(turns) == ["minigan"]
