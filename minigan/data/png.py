@@ -106,7 +106,10 @@ def describe(folder: Traversable) -> list[FileInfo]:
 def read(path: Traversable) -> Bytes:
     """The samples of a PNG, uint8 (C, H, W); raises as :func:`load` does, and OSError."""
     content = path.read_bytes()
-    image = decode(path, content)
+    try:
+        image = decode(path, content)
+    except DamagedDataError as error:
+        raise DamagedDataError(f"{error}. Replace it with an intact copy or remove it") from error
     bits, colour_type = content[24:26]
     refused = REFUSED.get(colour_type)
     if not refused and "transparency" in image.info:

@@ -217,7 +217,8 @@ def test_every_truncation_and_every_byte_flip_is_refused_or_harmless(
         try:
             images, _ = data.load(tmp_path)
         except data.DamagedDataError as error:
-            assert re.fullmatch(r".*a\.png: damaged \([^\n]*\)", str(error))
+            fault = r".*a\.png: damaged \([^\n]*\). Replace it with an intact copy or remove it"
+            assert re.fullmatch(fault, str(error))
             assert "0x" not in str(error)  # no place in memory
         else:
             assert place >= len(whole) - 12 and (images == picture).all()
