@@ -21,6 +21,7 @@ from strict_backend import counts, strict
 import minigan as mg
 from minigan import backend, training
 from minigan.checkpoint import load_tensors, save_tensors
+from minigan.data.batches import Batch, Batches
 from minigan.losses import NonSaturating
 from minigan.models import MODELS
 from minigan.training import Trainer, fit
@@ -196,7 +197,8 @@ def test_auto_with_the_real_cupy_and_no_driver(
     fallen = minigan("train mlp --data mnist-mini --steps 1 --backend auto")
     said, running = fallen.stderr.splitlines()[:2]
     assert said.startswith("minigan: falling back to NumPy: backend 'cupy': no usable NVIDIA")
-    assert running.startswith("mlp on 10,000 images") and fallen.returncode == 0
+    assert running.startswith("minigan: mlp, mnist-mini, seed 0: 10,000 images, steps 0 to 1, into")
+    assert fallen.returncode == 0
     (refused,) = minigan("sample nowhere --backend auto").stderr.splitlines()
     assert refused.startswith("minigan: nowhere holds no run")  # and nothing beside it
 
@@ -249,10 +251,11 @@ def device() -> Iterator[None]:
 BATCH = 8
 
 
-def trainer(model: str, seed: int = 0) -> Trainer:
+def trainer(model: str, seed: int = 0, n: int = 32) -> Trainer:
     mg.manual_seed(seed)
-    images = np.random.default_rng(0).integers(0, 256, (32, 28, 28)).astype("uint8")
-    return Trainer(MODELS[model](), images, mg.losses.non_saturating, batch_size=BATCH)
+    images = np.random.default_rng(0).integers(0, 256, (n, 1, 28, 28)).astype("uint8")
+    gan = MODELS[model]()
+    return Trainer(gan, gan.batches(images, None, BATCH))
 
 
 def crossing(f: Callable[[], Any]) -> dict[str, int]:
@@ -281,8 +284,8 @@ def test_a_step_uploads_its_batch_latents_and_masks_and_fetches_nothing(
 @pytest.mark.usefixtures("device")
 def test_a_step_with_a_penalty_uploads_alpha_and_fetches_nothing() -> None:
     one = trainer("dcgan-half")
-    critic, optimizer = one.model.discriminator, one.optimizers["discriminator"]
-    real, fake = one.next_batch(), one.next_batch()
+    critic, optimizer = one.model.discriminator, one.model.d_optimizer
+    (real, _), (fake, _) = next(one.data), next(one.data)
 
     def step() -> None:
         penalty = mg.losses.gradient_penalty(critic, real, fake) + mg.losses.r1(critic, real)
@@ -305,9 +308,7 @@ def test_a_logged_step_fetches_once() -> None:
 @pytest.mark.usefixtures("device")
 def test_a_fit_fetches_once_for_each_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "LOG_EVERY", 3)
-    one = trainer("mlp")
-    one.images = np.repeat(one.images, 3, axis=0)  # 12 steps an epoch
-    one._start_epoch()
+    one = trainer("mlp", n=96)  # 12 steps an epoch
     assert crossing(lambda: fit(one, 9))["downloads"] == 3
     assert crossing(lambda: fit(one, 10))["downloads"] == 1  # the last step, which is always logged
 
@@ -462,7 +463,8 @@ STEP_FAULTS: dict[str, tuple[Any, str, Callable[..., Any], str]] = {
         "NumPy scalar, float64",
     ),
     "a NumPy array in the step": (
-        Trainer, "next_batch", lambda self: mg.Tensor(np.zeros((BATCH, 1, 28, 28), "float32")),
+        Batches, "__next__",
+        lambda self: Batch(mg.Tensor(np.zeros((BATCH, 1, 28, 28), "float32")), None),
         "expected an array of backend 'strict', got numpy.ndarray",
     ),
 }  # fmt: skip

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan.models import DCGAN, GAN, MLPGAN, MODELS, HalfDCGAN, MaxoutGAN, pretrained, shipped
-from minigan.models.gan import to_pixels, to_tanh_range
+from minigan.data.batches import Batch, to_pixels, to_tanh_range
+from minigan.models import DCGAN, GAN, MLPGAN, MODELS, HalfDCGAN, MaxoutGAN, pretrained
+from minigan.models import pretrained_weights as weights_file
+from minigan.models.explore import feature_maps, interpolate
+from minigan.models.hyperparameters import defaults
 from minigan.models.maxout_gan import Maxout
 from minigan.models.mixture_gan import MixtureGAN
 from minigan.training import Trainer
@@ -65,7 +68,7 @@ def test_models_by_name() -> None:
 
 
 @pytest.mark.parametrize("kind", MODELS.values(), ids=list(MODELS))
-def test_players(kind: Callable[[], GAN]) -> None:
+def test_players(kind: type[GAN]) -> None:
     gan = kind()
     assert isinstance(gan.generator, nn.Module) and isinstance(gan.discriminator, nn.Module)
     z = gan.latents(6)
@@ -74,14 +77,15 @@ def test_players(kind: Callable[[], GAN]) -> None:
     assert pictures.shape == (6, 1, 28, 28) and pictures.dtype == np.float32
     assert np.abs(pictures.numpy()).max() <= 1.0
     assert gan.discriminator(pictures).shape == (6, 1)
-    assert set(kind.defaults) == {"epochs", "batch_size", "lr"}
+    assert kind.epochs >= 1 and kind.batch_size >= 2
+    assert {"lr", "latent_dim", "loss"} <= set(defaults(kind))
 
 
 @pytest.mark.parametrize("n", [1, 7, 64])
 def test_sample_is_bytes(model: GAN, n: int) -> None:
     images = model.sample(n, seed=1)
     assert isinstance(images, np.ndarray)
-    assert images.dtype == np.uint8 and images.shape == (n, 28, 28)
+    assert images.dtype == np.uint8 and images.shape == (n, 1, 28, 28)
     assert images.min() < 100 < 150 < images.max()
 
 
@@ -118,7 +122,7 @@ def grey_levels_apart(a: np.ndarray, b: np.ndarray) -> int:
 def test_a_sample_is_independent_of_its_batch_mates(model: GAN) -> None:
     z = model.latents(8)
     model.generator.train()
-    in_training = to_pixels(model.generator(z).numpy())[:, 0]
+    in_training = to_pixels(model.generator(z).numpy())
     together = model.generate(z)
     for i in range(8):
         alone = model.generate(z[i : i + 1])
@@ -130,7 +134,7 @@ def test_a_sample_is_independent_of_its_batch_mates(model: GAN) -> None:
 
 def test_many_samples_are_the_few_continued(model: GAN) -> None:
     z = model.latents(1003)  # more than is drawn at once
-    assert model.generate(z).shape == (1003, 28, 28)
+    assert model.generate(z).shape == (1003, 1, 28, 28)
     assert grey_levels_apart(model.generate(z)[[0, 499, 500, 1002]],
                              model.generate(z[[0, 499, 500, 1002]])) <= 1  # fmt: skip
 
@@ -140,10 +144,10 @@ def test_walks_lead_from_latent_to_latent(model: GAN, monkeypatch: pytest.Monkey
 
     def generate(z: mg.Tensor) -> np.ndarray:
         seen.append(z.numpy())
-        return np.zeros((z.shape[0], 28, 28), "uint8")
+        return np.zeros((z.shape[0], 1, 28, 28), "uint8")
 
     monkeypatch.setattr(model, "generate", generate)
-    assert model.interpolate(3, 5, seed=4).shape == (15, 28, 28)
+    assert interpolate(model, 3, 5, seed=4).shape == (15, 1, 28, 28)
     z = seen[0].reshape(3, 5, model.latent_dim).astype("float64")
     ends = model.latents(6, mg.backend.generator(4)).numpy()
     np.testing.assert_allclose(z[:, 0], ends[:3], rtol=1e-4, atol=1e-5)
@@ -160,9 +164,9 @@ def test_walks_lead_from_latent_to_latent(model: GAN, monkeypatch: pytest.Monkey
 
 
 def test_walks_of_a_seed_are_the_same_and_start_at_its_samples(model: GAN) -> None:
-    walks = model.interpolate(2, 4, seed=1)
-    assert walks.dtype == np.uint8 and (walks == model.interpolate(2, 4, seed=1)).all()
-    assert (walks != model.interpolate(2, 4, seed=2)).any()
+    walks = interpolate(model, 2, 4, seed=1)
+    assert walks.dtype == np.uint8 and (walks == interpolate(model, 2, 4, seed=1)).all()
+    assert (walks != interpolate(model, 2, 4, seed=2)).any()
     assert grey_levels_apart(walks[::4], model.sample(4, seed=1)[:2]) <= 1
     assert grey_levels_apart(walks[3::4], model.sample(4, seed=1)[2:]) <= 1
 
@@ -170,7 +174,7 @@ def test_walks_of_a_seed_are_the_same_and_start_at_its_samples(model: GAN) -> No
 def test_walks_on_a_line_are_pictures_too() -> None:
     gan, seen = MLPGAN(latent_dim=1), []
     gan.generate = lambda z: seen.append(z.numpy()) or np.zeros(1)  # type: ignore[method-assign]
-    gan.interpolate(20, 3, seed=0)  # there Ω is 0 or π
+    interpolate(gan, 20, 3, seed=0)  # there Ω is 0 or π
     ends = gan.latents(40, mg.backend.generator(0)).numpy()
     assert np.abs(seen[0]).max() <= 1.1 * np.abs(ends).max()
 
@@ -178,7 +182,7 @@ def test_walks_on_a_line_are_pictures_too() -> None:
 def test_feature_maps_are_what_the_layers_make() -> None:
     gan = HalfDCGAN()
     z = gan.latents(1)
-    found = gan.feature_maps(z)
+    found = feature_maps(gan, z)
     assert [(name, maps.shape) for name, maps in found] == [
         ("G, layer 3: ReLU", (64, 7, 7)),
         ("G, layer 6: ReLU", (32, 14, 14)),
@@ -205,7 +209,7 @@ def test_feature_maps_of_a_net_whose_layers_have_an_order_of_their_own_are_refus
     gan = HalfDCGAN()
     gan.discriminator = Backwards()
     with pytest.raises(ValueError, match="dcgan-half: feature maps .* D is a Backwards"):
-        gan.feature_maps(gan.latents(1))
+        feature_maps(gan, gan.latents(1))
 
 
 class Labelled(MLPGAN):
@@ -222,19 +226,68 @@ class Labelled(MLPGAN):
 
 def test_walks_are_as_wide_as_the_latents_that_a_model_draws() -> None:
     gan = Labelled()
-    walks = gan.interpolate(32, 2, seed=0)  # 32·2·74 entries would fit 74 latents of 64, too
-    assert walks.shape == (64, 28, 28)
+    walks = interpolate(gan, 32, 2, seed=0)  # 32·2·74 entries would fit 74 latents of 64, too
+    assert walks.shape == (64, 1, 28, 28)
     ends = gan.generate(gan.latents(64, mg.backend.generator(0)))
     assert grey_levels_apart(walks[::2], ends[:32]) <= 1
     assert grey_levels_apart(walks[1::2], ends[32:]) <= 1
 
 
-@pytest.mark.parametrize("shape", [(4, 28, 28), (1, 14, 14)], ids=str)
-def test_pictures_of_another_size_are_never_cut_into_digits(shape: tuple[int, ...]) -> None:
-    gan = MLPGAN(latent_dim=8)
-    gan.generator = nn.Sequential(nn.Linear(8, int(np.prod(shape))), nn.Unflatten(1, shape))
-    with pytest.raises(ValueError, match=r"cannot reshape .* into shape \(8,28,28\)"):
-        gan.sample(8, seed=0)
+@pytest.mark.parametrize("rows, steps", [(0, 3), (-1, 3), (2, 1)])
+def test_walks_that_lead_nowhere(rows: int, steps: int) -> None:
+    with pytest.raises(ValueError, match=f"rows >= 1, steps >= 2, got {rows}, {steps}"):
+        interpolate(MLPGAN(latent_dim=2), rows, steps)
+
+
+def test_a_net_of_vectors_has_no_feature_maps() -> None:
+    gan = MLPGAN()
+    gan.generator = nn.Sequential(*list(gan.generator)[:-2])
+    gan.discriminator = nn.Sequential(*list(gan.discriminator)[1:])
+    with pytest.raises(ValueError, match="^mlp: its layers hold vectors, there are no feature map"):
+        feature_maps(gan, gan.latents(1))
+
+
+@pytest.mark.parametrize("shape", [(3, 28, 28), (1, 12, 20)], ids=str)
+@pytest.mark.parametrize("kind", MODELS.values(), ids=list(MODELS))
+def test_pictures_of_another_size_are_drawn_in_it(kind: Any, shape: tuple[int, int, int]) -> None:
+    gan = kind(shape=shape)
+    pictures = gan.sample(8, seed=0)
+    assert pictures.shape == (8, *shape) and pictures.dtype == np.uint8
+    assert gan.discriminator(gan.generator(gan.latents(3))).shape == (3, 1)
+    assert gan.generator(gan.latents(3)).shape == (3, *shape)
+
+
+@pytest.mark.parametrize("shape", [(1, 30, 28), (1, 28, 30)], ids=str)
+def test_a_dcgan_halves_twice(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match=r"divisible by 4, got \(1, "):
+        DCGAN(shape=shape)
+
+
+def test_a_preview_is_the_same_latents_every_time(model: GAN) -> None:
+    model.start(model.batches(np.zeros((4, 1, 28, 28), "uint8"), None, 2))
+    first = model.preview()
+    assert first.shape == (64, 1, 28, 28)
+    model.sample(3)
+    assert model.preview().tobytes() == first.tobytes()
+    assert model.generate(model.fixed).tobytes() == first.tobytes()
+
+
+def test_pictures_are_drawn_by_the_net_that_draws_best() -> None:
+    class Averaged(MLPGAN):
+        def __init__(self) -> None:
+            super().__init__()
+            self.average = MLPGAN().generator
+
+        def draw(self, z: mg.Tensor) -> mg.Tensor:
+            return self.average(z)
+
+    gan = Averaged()
+    other = MLPGAN()
+    other.generator = gan.average
+    assert gan.sample(4, seed=1).tobytes() == other.sample(4, seed=1).tobytes()
+    gan.average.train()
+    gan.sample(4, seed=1)
+    assert {m.training for m in layers(gan.average)} == {True}
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -365,7 +418,7 @@ def test_dcgan_shapes() -> None:
     ]  # fmt: skip
     steps = [z := layer(z) for layer in gan.discriminator]
     assert [steps[i].shape for i in (0, 2, 6)] == [(5, 3, 14, 14), (5, 6, 7, 7), (5, 1)]
-    assert (DCGAN.width, HalfDCGAN.width) == (64, 32)
+    assert (defaults(DCGAN)["width"], defaults(HalfDCGAN)["width"]) == (64, 32)
     assert DCGAN().latent_dim == HalfDCGAN().latent_dim == 100
 
 
@@ -409,7 +462,7 @@ def test_the_shipped_generator_draws_digits() -> None:
 
 
 def test_the_shipped_generator_is_small_and_leaves_the_streams_alone() -> None:
-    assert shipped.WEIGHTS.stat().st_size < 1_000_000
+    assert weights_file.WEIGHTS.stat().st_size < 1_000_000
     before = mg.backend.rng_state()
     gan = pretrained()
     assert mg.backend.rng_state() == before
@@ -417,10 +470,10 @@ def test_the_shipped_generator_is_small_and_leaves_the_streams_alone() -> None:
 
 
 def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    altered = bytearray(shipped.WEIGHTS.read_bytes())
+    altered = bytearray(weights_file.WEIGHTS.read_bytes())
     altered[-1] ^= 1
-    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path / "altered.safetensors")
-    shipped.WEIGHTS.write_bytes(altered)
+    monkeypatch.setattr(weights_file, "WEIGHTS", tmp_path / "altered.safetensors")
+    weights_file.WEIGHTS.write_bytes(altered)
     with pytest.raises(RuntimeError, match="altered.safetensors: its SHA-256 is .* install"):
         pretrained()
 
@@ -552,38 +605,49 @@ def test_maxout_gans_latents_are_uniform_with_variance_1() -> None:
 
 
 def test_maxout_gan_starts_at_the_mean_picture() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (50, 28, 28)).astype("uint8")
-    images[:, :2], images[:, -2:] = 0, 255
+    images = np.random.default_rng(0).integers(0, 256, (60, 1, 28, 28)).astype("uint8")
+    images[:, :, :2], images[:, :, -2:], images[50:] = 0, 255, 77
     gan = MaxoutGAN()
-    gan.prepare(images)
+    gan.start(gan.batches(images, None, 10))
     dict(gan.generator.named_parameters())["4.weight"].copy_(np.zeros((784, 1200)))
     drawn = gan.generate(gan.latents(2))
-    assert np.abs(drawn - images.mean(axis=0)).max() <= 0.5 + 1e-3
+    assert np.abs(drawn - images[:50].mean(axis=0)).max() <= 0.5 + 1e-3
+
+
+class At:
+    """Data at some epoch."""
+
+    def __init__(self, epoch: float):
+        self.epoch = epoch
+
+    def __next__(self) -> Batch:
+        return Batch(mg.tensor(np.zeros((2, 1, 28, 28), "float32")), None)
 
 
 def test_maxout_gans_schedule() -> None:
-    gan = MaxoutGAN()
-    optimizers = gan.optimizers(0.1)
+    gan = MaxoutGAN(lr=0.1)
     found = []
     for step, epoch in ((0, 0.0), (500, 1.0), (62_750, 125.5), (10**6, 2000.0)):
-        gan.schedule(optimizers, 0.1, step, epoch)
-        found.append([(o.lr, o.momentum) for o in optimizers.values()])
+        gan.step(At(epoch), step)  # type: ignore[arg-type]
+        found.append([(o.lr, o.momentum) for o in (gan.d_optimizer, gan.g_optimizer)])
     rates = [0.1 * 1.000004**-step for step in (0, 500, 62_750, 10**6)]
     momenta = [0.5, 0.5, 0.6, 0.7]
-    assert list(optimizers) == ["discriminator", "generator"]
     for two, rate, momentum in zip(found, rates, momenta, strict=True):
         assert two == [pytest.approx((rate / 2, momentum)), pytest.approx((rate, momentum))]
 
 
 def test_maxout_gan_trains_on_five_sixths_and_goes_on_from_a_checkpoint() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (60, 28, 28)).astype("uint8")
+    images = np.random.default_rng(0).integers(0, 256, (60, 1, 28, 28)).astype("uint8")
+    labels = np.arange(60)
 
     def trainer() -> Trainer:
         mg.manual_seed(4)
-        return Trainer(MaxoutGAN(), images, mg.losses.non_saturating, batch_size=10)
+        gan = MaxoutGAN()
+        return Trainer(gan, gan.batches(images, labels, 10))
 
     one = trainer()
-    assert one.images.tobytes() == images[:50].tobytes() and one.steps_per_epoch == 5
+    assert one.data.images.tobytes() == images[:50].tobytes() and one.data.per_epoch == 5
+    assert one.data.labels.tolist() == list(range(50))
     for _ in range(3):
         one.step()
     tensors, info = one.state()
@@ -595,7 +659,7 @@ def test_maxout_gan_trains_on_five_sixths_and_goes_on_from_a_checkpoint() -> Non
         two.step()
     whole, resumed = one.state()[0], two.state()[0]
     assert all(whole[name].tobytes() == resumed[name].tobytes() for name in whole)
-    assert "optimizer.generator.0.momentum_buffer" in whole
+    assert "g_optimizer.0.momentum_buffer" in whole
 
 
 def test_mixture_gan_is_pacgans() -> None:
@@ -613,5 +677,5 @@ def test_mixture_gan_is_pacgans() -> None:
     points = gan.sample(30, seed=1)
     assert points.shape == (30, 2) and points.dtype == np.float32
     assert points.tobytes() == gan.sample(30, seed=1).tobytes()
-    assert {o.betas for o in gan.optimizers(1e-4).values()} == {(0.8, 0.999)}
+    assert {o.betas for o in (gan.d_optimizer, gan.g_optimizer)} == {(0.8, 0.999)}
     assert gan.discriminator(mg.tensor(points)).shape == (30, 1)

@@ -255,6 +255,30 @@ def test_a_models_copy_draws_the_same_pictures(way: str) -> None:
     assert type(game) is losses.NonSaturating and repr(game) == repr(losses.non_saturating)
 
 
+@every_deep_copy
+def test_a_models_copy_trains_on_as_the_original(way: str) -> None:
+    mg.manual_seed(0)
+    model = mg.models.DCGAN(latent_dim=4, width=2)
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 1, 28, 28)).astype("uint8")
+
+    def trained(gan: mg.models.GAN) -> dict[str, bytes]:
+        mg.manual_seed(1)
+        data = gan.batches(pictures, None, 4)
+        for t in range(2):
+            gan.step(data, t)
+        return {name: array.tobytes() for name, array in gan.state()[0].items()}
+
+    trained(model)
+    twin = DEEP[way](model)
+    for player, optimiser in ((twin.generator, twin.g_optimizer),
+                              (twin.discriminator, twin.d_optimizer)):  # fmt: skip
+        assert [id(p) for p in optimiser.params] == [id(p) for p in player.parameters()]
+    before = model.generator.state_dict()
+    found = trained(twin)
+    same(model.generator.state_dict(), before)
+    assert found == trained(model)
+
+
 @pytest.mark.on_the_host("starts a process")
 def test_a_process_takes_models_and_gives_tensors_back() -> None:
     model = mg.models.MLPGAN(latent_dim=4)
