@@ -105,9 +105,9 @@ class Optimizer:
     def state_dict(self) -> dict[str, Tensor]:
         """A snapshot of the method's memory: "3.exp_avg" belongs to the fourth parameter."""
         return {
-            f"{i}.{key}": Tensor(backend.xp.array(array))
+            f"{i}.{key}": Tensor(backend.xp.array(x, dtype="int64" if isinstance(x, int) else None))
             for i, state in enumerate(self.state)
-            for key, array in state.items()
+            for key, x in state.items()
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
