@@ -32,7 +32,7 @@ from minigan.backend import Array
 
 #: ``vjp(g, *needed)``: what it needs beside the incoming gradient is named where it is recorded.
 VJP = Callable[..., "Tensor"]
-#: Among what a VJP needs, the operation's own output: there is no such Tensor yet.
+#: As the last that a VJP needs, the operation's own output: there is no such Tensor yet.
 OUTPUT: Any = object()
 #: What an operator takes on its other side.
 Operand: TypeAlias = "Tensor | float | Any"
@@ -53,11 +53,10 @@ class Node:
         shape, dtype: those of the value it stands for, and so those of its gradient.
         value: the output without its graph, kept only where a VJP asks for it. (The node never
             holds the output itself, which holds the node: that would be a cycle.)
-        op: the name of the operation, which is the function that its VJPs were written in.
         leaf: a weak reference to the Tensor of a leaf, whose ``.grad`` collects gradients.
     """
 
-    __slots__ = ("dtype", "leaf", "op", "order", "parents", "shape", "value", "vjps")
+    __slots__ = ("_vjp_name", "dtype", "leaf", "order", "parents", "shape", "value", "vjps")
 
     vjps: Sequence[Sequence[Any]] | None
     leaf: weakref.ref[Tensor] | None
@@ -65,21 +64,25 @@ class Node:
     def __init__(self, parents: Sequence[Node], vjps: Sequence[Sequence[Any]], value: Array):
         self.parents = parents
         self.vjps = vjps
-        name = getattr(vjps[0][0], "__qualname__", "custom") if vjps else "leaf"
-        self.op: str = name.partition(".")[0]
+        self._vjp_name = getattr(vjps[0][0], "__qualname__", "custom") if vjps else "leaf"
         self.order = next(_clock)
         self.shape = value.shape
         self.dtype = value.dtype
         self.value: Any = None
         self.leaf = None
 
+    @property
+    def op(self) -> str:
+        """The name of the operation, which is the function that its VJPs were written in."""
+        return self._vjp_name.partition(".")[0]
+
     def apply(self, vjp: Sequence[Any], g: Tensor) -> Tensor:
         """One VJP of this operation, with what it needs and what it returns checked."""
         function, *needed = vjp
-        for i, x in enumerate(needed):
-            if x is OUTPUT:
-                x = needed[i] = self.value.detach()
-                x._node = self
+        if needed and needed[-1] is OUTPUT:
+            needed[-1] = self.value.detach()
+            needed[-1]._node = self
+        for x in needed:
             if isinstance(x, Tensor) and x._stamp[0] > self.order:
                 raise RuntimeError(
                     f"{self.op}: a tensor of shape {x.shape} that its gradient needs was changed in"
@@ -101,8 +104,9 @@ def record(value: Array, *edges: Sequence[Any], shares: Tensor | None = None) ->
             None has no gradient, and its edge is passed over. The VJP is called as
             ``vjp(g, *needed)`` and returns a Tensor of the input's shape, computed by
             differentiable operations. What it needs are Tensors, of which a change in place before
-            the backward pass is an error, numbers, and :data:`OUTPUT` for the output. The graph
-            keeps them alive, so a VJP that needs but a shape takes that from its closure.
+            the backward pass is an error, numbers, and, as the last, :data:`OUTPUT` for the
+            output. The graph keeps them alive, so a VJP that needs but a shape takes that from its
+            closure.
         shares: the input whose memory ``value`` is a view of.
 
     >>> x = tensor([1.0, 2.0], requires_grad=True)
@@ -115,12 +119,17 @@ def record(value: Array, *edges: Sequence[Any], shares: Tensor | None = None) ->
     out.grad = out._node = out._leaf_node = None
     out._stamp = [0] if shares is None else shares._stamp
     if _recording.on:
-        live = [e for e in edges if isinstance(e[0], Tensor) and e[0]._node is not None]
-        if live:
-            vjps = [edge[1:] for edge in live]
-            node = out._node = Node([x._node for x, *_ in live], vjps, out._data)
-            if any(x is OUTPUT for vjp in vjps for x in vjp):
-                node.value = out.detach()
+        parents, vjps, wanted = [], [], False
+        for edge in edges:
+            x = edge[0]
+            if isinstance(x, Tensor) and x._node is not None:
+                parents.append(x._node)
+                vjps.append(edge[1:])
+                wanted |= edge[-1] is OUTPUT
+        if parents:
+            out._node = Node(parents, vjps, out._data)
+            if wanted:
+                out._node.value = out.detach()
     return out
 
 
@@ -155,15 +164,16 @@ def grad(
     >>> dy.item(), grad(dy, x)[0].item()
     (6.0, 2.0)
     """
-    outputs = _recorded("grad", "output", outputs)
-    inputs = _recorded("grad", "input", inputs)
+    outputs, inputs = _some("grad", outputs), _inputs("grad", inputs)
     if grad_outputs is None:
         grad_outputs = [None] * len(outputs)
     elif not isinstance(grad_outputs, (list, tuple)):
         grad_outputs = [grad_outputs]
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: {len(outputs)} outputs but {len(grad_outputs)} grad_outputs")
-    found = _gradients("grad", outputs, inputs, grad_outputs, create_graph)
+    pairs = zip(outputs, grad_outputs, strict=True)
+    seeds = [_seed("grad", i, y, g) for i, (y, g) in enumerate(pairs)]
+    found = _gradients(outputs, inputs, seeds, create_graph)
     gradients = []
     for x in inputs:
         g = found[x._node] if x._node in found else Tensor(backend.xp.zeros(x.shape, x.dtype))
@@ -175,18 +185,13 @@ def grad(
 
 
 def _gradients(
-    op: str,
-    outputs: Sequence[Tensor],
-    inputs: Sequence[Tensor],
-    gradients: Sequence[Any],
-    create_graph: bool,
+    outputs: Sequence[Tensor], inputs: Iterable[Tensor], seeds: Sequence[Tensor], create_graph: bool
 ) -> dict[Node | None, Tensor]:
     """By node, the gradients of those inputs on which an output depends."""
-    seeds = [_seed(op, y, g) for y, g in zip(outputs, gradients, strict=True)]
     grads: dict[Any, Tensor] = {}
     with recording(create_graph), numpy.errstate(under="ignore"):  # what vanishes is 0
-        for node, g in zip([y._node for y in outputs], seeds, strict=True):
-            grads[node] = grads[node] + g if node in grads else g
+        for y, g in zip(outputs, seeds, strict=True):
+            grads[y._node] = grads[y._node] + g if y._node in grads else g
         return _walk(grads, {x._node for x in inputs}, create_graph)  # type: ignore[misc]
 
 
@@ -252,8 +257,14 @@ def _leaves_below(y: Tensor) -> list[Tensor]:
     return [leaf for node, leaf in pairs if leaf is not None and leaf._node is node]
 
 
-def _seed(op: str, output: Tensor, gradient: Any) -> Tensor:
-    """The incoming gradient of ``output``: the given one, checked, or 1 for a scalar."""
+def _seed(op: str, i: int, output: Tensor, gradient: Any) -> Tensor:
+    """The incoming gradient of an output: the given one, checked, or 1 for a scalar."""
+    if output._node is None:
+        raise RuntimeError(
+            f"{op}: output {i}, of shape {output.shape}, does not depend on any tensor that "
+            "requires gradients; was it detached, or computed under no_grad(), or by grad() "
+            "without create_graph=True?"
+        )
     if gradient is None:
         if output.size != 1:
             raise RuntimeError(
@@ -280,21 +291,18 @@ def several(op: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return found
 
 
-#: Why an input, or an output, has no gradient.
-OUTSIDE = {
-    "input": "does not require gradients",
-    "output": "does not depend on any tensor that requires gradients; was it detached, or computed "
-    "under no_grad(), or by grad() without create_graph=True?",
-}
-
-
-def _recorded(op: str, kind: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    """One Tensor or several; ValueError for none, RuntimeError for one outside of the graph."""
+def _some(op: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """:func:`several`, and ValueError for none."""
     if not (found := several(op, tensors)):
         raise ValueError(f"{op}: expected at least one Tensor, got none (a generator used up?)")
-    for i, x in enumerate(found):
+    return found
+
+
+def _inputs(op: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """One Tensor or several; RuntimeError for one that has no gradient."""
+    for i, x in enumerate(found := _some(op, tensors)):
         if x._node is None:
-            raise RuntimeError(f"{op}: {kind} {i}, of shape {x.shape}, {OUTSIDE[kind]}")
+            raise RuntimeError(f"{op}: input {i}, of shape {x.shape}, does not require gradients")
     return found
 
 
@@ -396,9 +404,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same memory, outside the graph."""
-        out = Tensor(self.data)
-        out._stamp = self._stamp
-        return out
+        return record(self._data, shares=self)
 
     def numpy(self) -> Array:
         """A NumPy copy in host memory, also of a tensor that requires gradients."""
@@ -439,10 +445,9 @@ class Tensor:
             inputs: the leaves to serve; what others would need is then not computed. The ``.grad``
                 of one that self does not depend on stays as it is.
         """
-        _recorded("backward", "output", self)
-        leaves = _leaves_below(self) if inputs is None else _recorded("backward", "input", inputs)
-        seed = _seed("backward", self, gradient)
-        found = _gradients("backward", [self], leaves, [seed], create_graph=False)
+        seed = _seed("backward", 0, self, gradient)
+        leaves = _leaves_below(self) if inputs is None else _inputs("backward", inputs)
+        found = _gradients([self], leaves, [seed], create_graph=False)
         taken = {id(seed.data)}
         for leaf in dict.fromkeys(leaves):
             if (g := found.get(leaf._node)) is None:

@@ -1033,9 +1033,9 @@ def test_a_vjp_is_handed_what_it_needs() -> None:
         seen.extend(needed)
         return g
 
-    z = record(x.data * 3.0, (x, vjp, y, OUTPUT, 4.0, x))
+    z = record(x.data * 3.0, (x, vjp, y, 4.0, x, OUTPUT))
     mg.grad((z * 1.0).sum(), x)
-    assert seen[0] is y and seen[1].item() == 6 and seen[2] == 4.0 and seen[3] is x
+    assert seen[0] is y and seen[1] == 4.0 and seen[2] is x and seen[3].item() == 6
     z = record(x.data**3, (x, lambda g, x, z: g * z / x * 3.0, x, OUTPUT))
     (slope,) = mg.grad(z.sum(), x, create_graph=True)
     assert slope.item() == 12 and mg.grad(slope.sum(), x)[0].item() == 12  # through the output too
