@@ -61,31 +61,32 @@ class Optimizer:
         """
         name = f"{type(self).__name__}.step"
         self.lr = number(name, "lr", self.lr, "[0, inf)")  # it may have been changed
-        found = [i for i, p in enumerate(self.params) if p.grad is not None]
-        for i in found:
-            self._check(name, i)
-        for i in found:
-            p, state = self.params[i], self.state[i]
+        triples = enumerate(zip(self.params, self.state, strict=True))
+        moving = [(i, p, state) for i, (p, state) in triples if p.grad is not None]
+        for i, p, state in moving:
+            if not isinstance(p.grad, Tensor):
+                raise wrong_type(name, f"the gradient of parameter {i}", "a Tensor", p.grad)
+            if (p.grad.shape, p.grad.dtype) != (p.shape, p.dtype):
+                raise _mismatch(name, p.grad, p)
+            if why := self._misfit(p, state):
+                raise TypeError(f"{name}: parameter {i} of shape {p.shape} is {p.dtype}, {why}")
+        for _, p, state in moving:
             if not state:
                 state.update(self.start(p.data))
             self.update(p.data, p.grad.data, state)  # type: ignore[union-attr]
             p.mark_written()
 
-    def _check(self, name: str, i: int) -> None:
-        p, g = self.params[i], self.params[i].grad
-        if not isinstance(g, Tensor):
-            raise wrong_type(name, f"the gradient of parameter {i}", "a Tensor", g)
-        if (g.shape, g.dtype) != (p.shape, p.dtype):
-            raise _mismatch(name, g, p)
-        this = f"{name}: parameter {i} of shape {p.shape} is {p.dtype}"
+    def _misfit(self, p: Tensor, state: dict[str, Any]) -> str:
+        """What does not go with the parameter's dtype, if anything."""
         if self.squares and p.dtype == "float16":
-            raise TypeError(f"{this}, in which small gradients' squares are 0; use float32")
-        for key, x in self.state[i].items():
+            return "in which small gradients' squares are 0; use float32"
+        for key, x in state.items():
             if getattr(x, "dtype", p.dtype) != p.dtype:
-                raise TypeError(
-                    f"{this}, its {key} {x.dtype}; make the optimizer after .to(), or convert its "
-                    "memory: optimizer.load_state_dict(optimizer.state_dict())"
+                return (
+                    f"its {key} {x.dtype}; make the optimizer after .to(), or convert its memory: "
+                    "optimizer.load_state_dict(optimizer.state_dict())"
                 )
+        return ""
 
     def minimize(self, loss: Tensor) -> None:
         """One step down the gradient of ``loss``, a scalar, in these parameters and no others.
