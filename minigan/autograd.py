@@ -16,8 +16,6 @@ Machine Learning: a Survey", section 3.2.)
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
 import itertools
 import operator
 import threading
@@ -30,8 +28,6 @@ import numpy
 from minigan import backend
 from minigan.backend import Array
 
-#: ``vjp(g, *needed)``: what it needs beside the incoming gradient is named where it is recorded.
-VJP = Callable[..., "Tensor"]
 #: As the last that a VJP needs, the operation's own output: there is no such Tensor yet.
 OUTPUT: Any = object()
 #: What an operator takes on its other side.
@@ -272,10 +268,8 @@ def _seed(op: str, i: int, output: Tensor, gradient: Any) -> Tensor:
                 "pass one of the same shape, or reduce with .sum() or .mean()"
             )
         return Tensor(backend.xp.ones(output.shape, output.dtype))
-    if isinstance(gradient, (int, float)):
-        g = Tensor(backend.xp.asarray(gradient, dtype=output.dtype))
-    else:
-        g = as_tensor(gradient)
+    number = isinstance(gradient, (int, float))
+    g = tensor(gradient, dtype=output.dtype) if number else as_tensor(gradient)
     if g.shape != output.shape or g.dtype != output.dtype:
         raise _mismatch(op, g, output)
     return g
@@ -344,17 +338,7 @@ class Tensor:
         if requires_grad:
             self.requires_grad_(requires_grad)
 
-    def _replace(self, data: Any) -> None:
-        """``t.data = data``, an array or a Tensor, whose graph stays behind."""
-        array = backend.checked(data.data if isinstance(data, Tensor) else data)
-        if array.shape != self.shape or array.dtype != self.dtype:
-            raise ValueError(
-                f"data: expected an array of shape {self.shape} and dtype {self.dtype}, "
-                f"got {array.shape} {array.dtype}"
-            )
-        self._data, self._stamp = array, [next(_clock)]  # graphs over the old entries must notice
-
-    data = property(operator.attrgetter("_data"), _replace)
+    data = property(operator.attrgetter("_data"))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -470,7 +454,7 @@ class Tensor:
     def __hash__(self) -> int:
         return id(self)
 
-    if TYPE_CHECKING:  # what minigan/functional.py binds to functions of minigan.ops
+    if TYPE_CHECKING:  # what minigan/ops/operators.py binds to functions of minigan.ops
         T: Tensor
 
         def _unary(self) -> Tensor: ...
@@ -481,8 +465,8 @@ class Tensor:
         def __pow__(self, exponent: float) -> Tensor: ...
         def __getitem__(self, index: Any) -> Tensor: ...
         def reshape(self, *shape: Any) -> Tensor: ...
-        def transpose(self, axis0: int, axis1: int) -> Tensor: ...
         def permute(self, *axes: Any) -> Tensor: ...
+        def transpose(self, axis0: int, axis1: int) -> Tensor: ...
         def to(self, dtype: Any) -> Tensor: ...
         def argmax(self, axis: int | None = None) -> Tensor: ...
 
@@ -546,7 +530,7 @@ class recording(contextlib.ContextDecorator):
     """``with recording(False): ...`` switches recording for this thread, and back afterwards.
 
     It can be entered again, within itself too, and by several threads. As a decorator it switches
-    for each call, and for a generator function whenever the generator runs, not while it waits.
+    for each call; what it makes of generators stands in protocols.py.
     """
 
     def __init__(self, on: bool):
@@ -558,32 +542,6 @@ class recording(contextlib.ContextDecorator):
 
     def __exit__(self, *_: object) -> None:
         _recording.on = _recording.outside.pop()
-
-    def __call__(self, function: Any) -> Any:
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(
-                f"{function.__name__}: others run while an async function waits; "
-                "switch by a with block around what does not await"
-            )
-        if not inspect.isgeneratorfunction(function):
-            return super().__call__(function)
-
-        @functools.wraps(function)
-        def generate(*args: Any, **kwargs: Any) -> Any:
-            generator = function(*args, **kwargs)
-            resume, sent = generator.send, None
-            while True:
-                try:
-                    with recording(self.on):
-                        item = resume(sent)
-                except StopIteration as stop:
-                    return stop.value
-                try:
-                    resume, sent = generator.send, (yield item)
-                except BaseException as error:  # GeneratorExit too: it is closed, or collected
-                    resume, sent = generator.throw, error
-
-        return generate
 
 
 def no_grad(function: Callable[..., Any] | None = None) -> Any:

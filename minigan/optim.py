@@ -194,10 +194,7 @@ class Adam(Optimizer):
         super().__init__(params, lr)
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise wrong_type("Adam", "betas", "a pair of numbers", betas)
-        self.betas = (
-            number("Adam", "betas[0]", betas[0], "[0, 1)"),
-            number("Adam", "betas[1]", betas[1], "[0, 1)"),
-        )
+        self.betas = tuple(number("Adam", f"betas[{i}]", b, "[0, 1)") for i, b in enumerate(betas))
         self.eps = number("Adam", "eps", eps, "[0, inf)")
         self.weight_decay = number("Adam", "weight_decay", weight_decay, "[0, inf)")
 

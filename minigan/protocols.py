@@ -8,13 +8,18 @@ of the engine hold what a reader of the engine looks for.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
+import inspect
+import operator
+import reprlib
 from typing import Any, TypeVar
 
 import numpy
 
 from minigan import backend
-from minigan.autograd import Operand, Tensor
+from minigan.autograd import Operand, Tensor, _clock, recording
 from minigan.backend import Array
 from minigan.functional import add, div, mul, sub
 from minigan.nn import Module
@@ -22,7 +27,7 @@ from minigan.optim import Optimizer
 
 T = TypeVar("T")
 
-# --- A Tensor as text, number or array ------------------------------------------------------------
+# --- Text, numbers and arrays ---------------------------------------------------------------------
 
 
 def shown(x: Tensor) -> str:
@@ -48,12 +53,73 @@ def host_array(x: Tensor, dtype: Any = None, copy: bool | None = None) -> Array:
     return x.numpy().astype(dtype or x.dtype, copy=False)
 
 
+def replaced(x: Tensor, data: Any) -> None:
+    """``x.data = data``, an array or a Tensor, whose graph stays behind."""
+    array = backend.checked(data.data if isinstance(data, Tensor) else data)
+    if array.shape != x.shape or array.dtype != x.dtype:
+        raise ValueError(
+            f"data: expected an array of shape {x.shape} and dtype {x.dtype}, "
+            f"got {array.shape} {array.dtype}"
+        )
+    x._data, x._stamp = array, [next(_clock)]  # graphs over the old entries must notice
+
+
+Tensor.data = property(operator.attrgetter("_data"), replaced)
 Tensor.__repr__ = shown
 Tensor.__format__ = formatted
 Tensor.__bool__ = truth
 Tensor.__float__ = lambda x: float(x.item())
 Tensor.__int__ = lambda x: int(x.item())
 Tensor.__array__ = host_array
+
+
+@reprlib.recursive_repr()
+def shown_module(module: Module) -> str:
+    lines = [
+        f"({name}): {value!r}".replace("\n", "\n  ")
+        for name, value in module._members()
+        if isinstance(value, Module)
+    ]
+    if not lines:
+        return f"{type(module).__name__}({module.extra_repr()})"
+    body = "\n  ".join(lines)
+    return f"{type(module).__name__}(\n  {body}\n)"
+
+
+Module.__repr__ = shown_module
+
+# --- no_grad as a decorator -----------------------------------------------------------------------
+
+
+def decorated(switch: recording, function: Any) -> Any:
+    """A function under a switch of recording: a generator while it runs, not while it waits."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{function.__name__}: others run while an async function waits; "
+            "switch by a with block around what does not await"
+        )
+    if not inspect.isgeneratorfunction(function):
+        return contextlib.ContextDecorator.__call__(switch, function)
+
+    @functools.wraps(function)
+    def generate(*args: Any, **kwargs: Any) -> Any:
+        generator = function(*args, **kwargs)
+        resume, sent = generator.send, None
+        while True:
+            try:
+                with recording(switch.on):
+                    item = resume(sent)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                resume, sent = generator.send, (yield item)
+            except BaseException as error:  # GeneratorExit too: it is closed, or collected
+                resume, sent = generator.throw, error
+
+    return generate
+
+
+recording.__call__ = decorated
 
 # --- Augmented assignments ------------------------------------------------------------------------
 

@@ -23,8 +23,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _parameter(*shape: int) -> Parameter:
-    return Parameter(backend.xp.zeros(shape, "float32"))
+def _parameter(*shape: int, entries: float = 0.0) -> Parameter:
+    return Parameter(backend.xp.full(shape, entries, "float32"))
 
 
 def _weight_and_bias(
@@ -161,8 +161,7 @@ class BatchNorm1d(Module):
         n = integer(owner, "num_features", num_features, 1)
         self.momentum = number(owner, "momentum", momentum, "[0, 1]")
         self.eps = number(owner, "eps", eps, "[0, inf)")
-        self.weight, self.bias = _parameter(n), _parameter(n)
-        init.ones_(self.weight)
+        self.weight, self.bias = _parameter(n, entries=1.0), _parameter(n)
         self.running_mean = Tensor(backend.xp.zeros(self.weight.shape, "float32"))
         self.running_var = Tensor(backend.xp.ones(self.weight.shape, "float32"))
 
@@ -200,8 +199,8 @@ class InstanceNorm2d(Module):
         self.affine = flag("InstanceNorm2d", "affine", affine)
         self.weight = self.bias = None
         if affine:
-            self.weight, self.bias = _parameter(num_features), _parameter(num_features)
-            init.ones_(self.weight)
+            self.weight = _parameter(num_features, entries=1.0)
+            self.bias = _parameter(num_features)
 
     def forward(self, x: Any) -> Tensor:
         x = as_tensor(x)

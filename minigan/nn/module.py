@@ -14,7 +14,6 @@ import dataclasses
 import functools
 import gc
 import itertools
-import reprlib
 import threading
 import types
 from collections import deque
@@ -272,18 +271,6 @@ class Module:
     def extra_repr(self) -> str:
         """The arguments shown between the parentheses of ``repr``."""
         return ""
-
-    @reprlib.recursive_repr()
-    def __repr__(self) -> str:
-        lines = [
-            f"({name}): {value!r}".replace("\n", "\n  ")
-            for name, value in self._members()
-            if isinstance(value, Module)
-        ]
-        if not lines:
-            return f"{type(self).__name__}({self.extra_repr()})"
-        body = "\n  ".join(lines)
-        return f"{type(self).__name__}(\n  {body}\n)"
 
 
 #: Types of attributes that hold nothing.

@@ -50,10 +50,7 @@ def _pair(op: str, x: Operand, y: Operand) -> tuple[Operand, Operand]:
         except ValueError:
             raise ValueError(f"{op}: shapes {x.shape} and {y.shape} do not broadcast") from None
         if is_recording():  # constants are left to the array library, which broadcasts for free
-            if x.requires_grad and x.shape != shape:
-                x = broadcast_to(x, shape)
-            if y.requires_grad and y.shape != shape:
-                y = broadcast_to(y, shape)
+            x, y = (broadcast_to(t, shape) if t.requires_grad else t for t in (x, y))
     return x, y
 
 
