@@ -404,7 +404,7 @@ def _drawing(model: GAN, run: Run | None) -> Callable[[int], None] | None:
 
             shown = plotting.on_screen(pictures)
             if handle is None:
-                handle = display(shown, display_id=True)  # type: ignore[no-untyped-call]
+                handle = display(shown, display_id=True)
             else:
                 handle.update(shown)
 
