@@ -56,6 +56,8 @@ class FirstNotFinite:
     def watch(self, step: int, tensors: Mapping[str, Tensor]) -> None:
         """Look at a step's tensors, which are in the order of cause and effect."""
         xp, names = backend.xp, tuple(tensors)
+        if not names:
+            return
         finite = xp.stack([xp.isfinite(t.data).all() for t in tensors.values()])
         if names not in self._first:
             self._first[names] = xp.full(len(names), math.inf, "float64")
@@ -72,6 +74,7 @@ class FirstNotFinite:
             names = [name for names in self._first for name in names]
             name, *others = [n for n, at in zip(names, first, strict=True) if at == bad]
             rest = f", nor are {others[0]} and {len(others) - 1} others" if others else ""
+            rest = f", nor is {others[0]}" if len(others) == 1 else rest
             raise DivergedError(f"at step {bad:.0f}, {name} is not finite{rest}")
 
 
@@ -99,6 +102,7 @@ class Trainer:
         self._epoch_began = 0  # after how many steps
         self._columns: tuple[str, ...] = ()
         self._finite = FirstNotFinite()
+        self._constants = model.constants()
         model.state()  # a TypeError for what could not be saved comes before the first step
 
     @property
@@ -170,7 +174,8 @@ class Trainer:
             for i, p in reversed(list(enumerate(optimizers[player].params))):
                 if p.grad is not None:
                     found[names.get(id(p), f"gradient {i} of {player}_optimizer")] = p.grad
-        return found | {k: v for k, v in measured.items() if k not in found}
+        losses = {k: v for k, v in measured.items() if k.endswith("loss") and k not in found}
+        return found | losses
 
     def fetch(self, measured: dict[str, Tensor]) -> dict[str, float]:
         """A row of history.csv: what a step measured and all gradients' norms, on the host.
@@ -193,8 +198,18 @@ class Trainer:
     # What a checkpoint holds
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
-        """Everything the next step depends on: (arrays by name, JSON-able values)."""
+        """Everything the next step depends on: (arrays by name, JSON-able values).
+
+        TypeError for an attribute of the model that could not be restored.
+        """
         arrays, values = self.model.state()
+        for name, constant in self.model.constants().items():
+            if self._constants.get(name) is not constant:
+                raise TypeError(
+                    f"{type(self.model).__name__}.{name} is another {type(constant).__name__} than "
+                    "before the first step, which would not be saved with a run: choose between "
+                    "constants in the step, by a number"
+                )
         place = {name: getattr(self, name) for name in PLACE}
         return arrays, {
             **place,

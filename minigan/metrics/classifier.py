@@ -104,8 +104,7 @@ def features_and_probabilities(images: Bytes) -> tuple[Floats32, Floats32]:
 def _trained() -> nn.Sequential:
     """The classifier with its weights, on the backend in use."""
     weights = load_pinned(WEIGHTS, SHA256)
-    before = backend.rng_state()
-    classifier = network()
-    backend.set_rng_state(before)  # measuring draws nothing from a run's streams
+    with backend.streams_kept():  # measuring draws nothing from a run's streams
+        classifier = network()
     classifier.load_state_dict(weights)
     return classifier

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from minigan.models.gan import GAN, from_json
+from minigan.models.gan import GAN
+from minigan.models.state import from_json
 
 __all__ = ["build", "defaults", "from_text", "listed"]
 

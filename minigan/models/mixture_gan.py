@@ -14,6 +14,7 @@ import numpy
 from minigan import nn
 from minigan.arguments import integer
 from minigan.autograd import Tensor, no_grad
+from minigan.losses import non_saturating
 from minigan.models.gan import GAN, evaluating
 from minigan.models.maxout_gan import Maxout
 from minigan.nn import init
@@ -29,6 +30,7 @@ class MixtureGAN(GAN):
     batch_size = 100
 
     def __init__(self, latent_dim: int = 2, lr: float = 1e-4):
+        self.game = non_saturating
         self.latent_dim = integer("MixtureGAN", "latent_dim", latent_dim, 1)
         hidden = []
         for fan_in in (latent_dim, 400, 400, 400):
