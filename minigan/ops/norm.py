@@ -145,19 +145,18 @@ def _check(
         raise TypeError('batch_norm: squares overflow float16; use .to("float32") on x and layer')
     if x.ndim not in (2, 4):
         raise ValueError(f"batch_norm: expected x (N, C) or (N, C, H, W), got {x.shape}")
-    running = {"running_mean": running_mean, "running_var": running_var}
-    for name, t in {**running, "weight": weight, "bias": bias}.items():
-        if t is None:
-            continue
-        if not isinstance(t, Tensor):
+    for running in (running_mean, running_var):
+        if not (running is None or isinstance(running, Tensor)):
             raise TypeError(
                 "batch_norm: running statistics are Tensors, which training changes in place; got "
-                f"{type(t).__name__}"
+                f"{type(running).__name__}"
             )
-        if t.shape != x.shape[1:2]:
+    names = ("weight", "bias", "running_mean", "running_var")
+    for name, t in zip(names, (weight, bias, running_mean, running_var), strict=True):
+        if t is not None and t.shape != x.shape[1:2]:
             expected = f"({x.shape[1]},) for x {x.shape}"
             raise ValueError(f"batch_norm: {name} must be {expected}, got {t.shape}")
-        if t.dtype != x.dtype:
+        if t is not None and t.dtype != x.dtype:
             raise TypeError(f"batch_norm: x is {x.dtype} but {name} is {t.dtype}")
 
 
