@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy
 
 from minigan import backend
+from minigan.arguments import flag
 from minigan.backend import Array
 
 #: As the last that a VJP needs, the operation's own output: there is no such Tensor yet.
@@ -160,7 +161,7 @@ def grad(
     >>> dy.item(), grad(dy, x)[0].item()
     (6.0, 2.0)
     """
-    outputs, inputs = _some("grad", outputs), _inputs("grad", inputs)
+    outputs, inputs = several("grad", outputs, least=1), _inputs("grad", inputs)
     if grad_outputs is None:
         grad_outputs = [None] * len(outputs)
     elif not isinstance(grad_outputs, (list, tuple)):
@@ -275,26 +276,22 @@ def _seed(op: str, i: int, output: Tensor, gradient: Any) -> Tensor:
     return g
 
 
-def several(op: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    """One Tensor or several, as a list; TypeError for what is none."""
+def several(op: str, tensors: Tensor | Iterable[Tensor], least: int = 0) -> list[Tensor]:
+    """One Tensor or several, as a list; TypeError for what is none, ValueError for too few."""
     one = hasattr(tensors, "dtype") or not isinstance(tensors, Iterable)
     found: list[Any] = [tensors] if one else list(tensors)
     for t in found:
         if not isinstance(t, Tensor):
             raise TypeError(f"{op}: expected Tensors, got {type(t).__name__}")
-    return found
-
-
-def _some(op: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    """:func:`several`, and ValueError for none."""
-    if not (found := several(op, tensors)):
+    if len(found) < least:
         raise ValueError(f"{op}: expected at least one Tensor, got none (a generator used up?)")
     return found
 
 
 def _inputs(op: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """One Tensor or several; RuntimeError for one that has no gradient."""
-    for i, x in enumerate(found := _some(op, tensors)):
+    found = several(op, tensors, least=1)
+    for i, x in enumerate(found):
         if x._node is None:
             raise RuntimeError(f"{op}: input {i}, of shape {x.shape}, does not require gradients")
     return found
@@ -369,11 +366,9 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for gradients (or stop asking), in place. Only floats have any: else TypeError."""
-        if not isinstance(requires_grad, (bool, numpy.bool)):
-            raise TypeError(f"requires_grad must be True or False, got {requires_grad!r}")
         if not self.is_leaf:
             raise RuntimeError("requires_grad_: only a leaf can be changed; use .detach() first")
-        if not requires_grad:
+        if not flag("Tensor", "requires_grad", requires_grad):
             self._node = None
         elif self._node is None:
             if self.dtype.kind != "f":
@@ -464,8 +459,7 @@ class Tensor:
         def __ne__(self, other: Operand) -> Tensor: ...  # type: ignore[override]
         def __pow__(self, exponent: float) -> Tensor: ...
         def __getitem__(self, index: Any) -> Tensor: ...
-        def reshape(self, *shape: Any) -> Tensor: ...
-        def permute(self, *axes: Any) -> Tensor: ...
+        def _integers(self, *integers: Any) -> Tensor: ...
         def transpose(self, axis0: int, axis1: int) -> Tensor: ...
         def to(self, dtype: Any) -> Tensor: ...
         def argmax(self, axis: int | None = None) -> Tensor: ...
@@ -475,6 +469,7 @@ class Tensor:
         __truediv__ = __rtruediv__ = __matmul__ = __rmatmul__ = _binary
         __lt__ = __le__ = __gt__ = __ge__ = _binary
         sum = mean = var = std = norm = max = min = _reduce
+        reshape = permute = _integers
 
 
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:

@@ -31,10 +31,8 @@ OPERATORS = {
     ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide",
     ast.USub: "negative",
 }  # fmt: skip
-FUNCTIONS = {
-    "abs": "abs", "exp": "exp", "log1p": "log1p", "max": "maximum", "min": "minimum",
-    "sqrt": "sqrt",
-}  # fmt: skip
+FUNCTIONS = {name: name for name in ("abs", "exp", "log1p", "sqrt")}
+FUNCTIONS |= {"max": "maximum", "min": "minimum"}
 #: CUDA's own would take NaN for the smaller and for the larger one: a diverged run must show.
 PREAMBLE = """
 #define max(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))

@@ -31,11 +31,9 @@ def _project(outputs: Any, cotangents: list[numpy.ndarray]) -> float:
     return sum(float((y.numpy() * v).sum()) for y, v in pairs)
 
 
-def _gradients(
-    outputs: Any, inputs: Any, cotangents: Any, create_graph: bool = False
-) -> tuple[Tensor, ...]:
+def _gradients(outputs: Any, inputs: Any, vs: Any, create_graph: bool) -> tuple[Tensor, ...]:
     """Those of ⟨v, fn(inputs)⟩, from the outputs that have any."""
-    live = [(y, v) for y, v in zip(outputs, cotangents, strict=True) if y.requires_grad]
+    live = [(y, v) for y, v in zip(outputs, vs, strict=True) if y.requires_grad]
     return grad([y for y, _ in live], inputs, [v for _, v in live], create_graph)
 
 
@@ -78,7 +76,7 @@ def gradcheck(
     if _project(fn(*inputs), cotangents) != _project(outputs, cotangents):
         raise GradcheckError("gradcheck: fn gives another result when called again, or NaN")
     vs = [Tensor(backend.asarray(v)) for v in cotangents]
-    analytic = _gradients(outputs, [x for _, x in checked], vs)
+    analytic = _gradients(outputs, [x for _, x in checked], vs, False)
 
     worst, report = 1.0, ""
     for (i, x), g in zip(checked, analytic, strict=True):
@@ -107,11 +105,7 @@ def gradcheck(
 
 @recording(True)
 def gradgradcheck(
-    fn: Callable[..., Any],
-    inputs: Tensor | Sequence[Tensor],
-    *,
-    seed: int = 0,
-    **tolerances: float,
+    fn: Callable[..., Any], inputs: Tensor | Sequence[Tensor], *, seed: int = 0, **tolerances: float
 ) -> None:
     """:func:`gradcheck` of the map (inputs, v) ↦ gradients of ⟨v, fn(inputs)⟩: second order.
 

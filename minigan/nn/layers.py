@@ -15,6 +15,7 @@ from minigan.functional import enlarged
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter
 from minigan.ops.conv import pooled, remainder
+from minigan.ops.shape import axis_of
 
 __all__ = [
     "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Embedding",
@@ -197,10 +198,8 @@ class InstanceNorm2d(Module):
         self.num_features = integer("InstanceNorm2d", "num_features", num_features, 1)
         self.eps = number("InstanceNorm2d", "eps", eps, "[0, inf)")
         self.affine = flag("InstanceNorm2d", "affine", affine)
-        self.weight = self.bias = None
-        if affine:
-            self.weight = _parameter(num_features, entries=1.0)
-            self.bias = _parameter(num_features)
+        self.weight = _parameter(num_features, entries=1.0) if affine else None
+        self.bias = _parameter(num_features) if affine else None
 
     def forward(self, x: Any) -> Tensor:
         x = as_tensor(x)
@@ -355,9 +354,7 @@ class Unflatten(Module):
 
     def forward(self, x: Any) -> Tensor:
         x = as_tensor(x)
-        if not -x.ndim <= self.dim < x.ndim:
-            raise ValueError(f"Unflatten: axis {self.dim} does not exist in x {x.shape}")
-        dim = self.dim % x.ndim
+        dim = axis_of("Unflatten", self.dim, x.shape)
         return F.reshape(x, x.shape[:dim] + self.unflattened_size + x.shape[dim + 1 :])
 
     def extra_repr(self) -> str:

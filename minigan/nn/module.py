@@ -110,10 +110,9 @@ class Module:
         """Take the constants in an attribute, or in all of them, for state from now on."""
         kept = {p for p in self._constants or () if p.partition(".")[0] != name}
         held = [entry for entry in self._found() if not isinstance(entry[1], Parameter)]
-        now = {p for p, x, _ in held if isinstance(x, Tensor) and x.is_leaf}
-        vars(self)["_constants"] = frozenset(
-            kept | {p for p in now if name in ("", p.partition(".")[0])}
-        )
+        leaves = [p for p, x, _ in held if isinstance(x, Tensor) and x.is_leaf]
+        now = {p for p in leaves if name in ("", p.partition(".")[0])}
+        vars(self)["_constants"] = frozenset(kept | now)
         for _, x, _ in held:  # this module's forward may leave something in them before theirs
             if isinstance(x, Module) and x._constants is None:
                 x._decide()

@@ -262,11 +262,9 @@ def max_pool2d(
     return getitem(x, (xp.arange(n)[:, None, None, None], xp.arange(c)[:, None, None], row, column))
 
 
-def _pooling(
-    op: str, x: Operand, kernel_size: Any, stride: Any, padding: Any
-) -> tuple[Tensor, Pair, Pair, Pair]:
+def _pooling(op: str, x: Operand, *given: Any) -> tuple[Tensor, Pair, Pair, Pair]:
     """The arguments of a pooling, checked."""
-    x, (kernel, s, p) = as_tensor(x), pooled(op, kernel_size, stride, padding)
+    x, (kernel, s, p) = as_tensor(x), pooled(op, *given)
     if x.ndim != 4 or x.dtype.kind != "f" or 0 in x.shape[1:]:
         raise ValueError(f"{op}: expected floats (N, C, H, W), got {x.dtype} {x.shape}")
     _rest(op, x, kernel, s, p)

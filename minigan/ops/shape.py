@@ -203,12 +203,10 @@ def _arrays(index: Any) -> Any:
     return index
 
 
+#: What makes a view of an array, in which no entry can appear twice.
+BASIC = (slice, int, numpy.integer, type(None), type(Ellipsis))
+
+
 def _is_basic(index: Any) -> bool:
-    """Whether the index makes a view, in which no entry can appear twice."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        i is None
-        or i is Ellipsis
-        or (isinstance(i, (slice, int, numpy.integer)) and not isinstance(i, bool))
-        for i in parts
-    )
+    return all(isinstance(i, BASIC) and not isinstance(i, bool) for i in parts)
