@@ -105,13 +105,18 @@ def gradcheck(
 
 @recording(True)
 def gradgradcheck(
-    fn: Callable[..., Any], inputs: Tensor | Sequence[Tensor], *, seed: int = 0, **tolerances: float
+    fn: Callable[..., Any],
+    inputs: Tensor | Sequence[Tensor],
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-4,
+    seed: int = 0,
 ) -> None:
     """:func:`gradcheck` of the map (inputs, v) ↦ gradients of ⟨v, fn(inputs)⟩: second order.
 
-    Takes the same arguments and raises the same errors; ``tolerances`` are ``eps``, ``atol`` and
-    ``rtol``. The entries named count the inputs first and then the incoming gradients v, one per
-    output.
+    Takes the same arguments and raises the same errors. The entries named count the inputs first
+    and then the incoming gradients v, one per output.
     """
     inputs = several("gradcheck", inputs)
     outputs = several("gradcheck", fn(*inputs))
@@ -132,6 +137,6 @@ def gradgradcheck(
         return _gradients(outputs, [xs[i] for i in wanted], arguments[len(inputs) :], True)
 
     try:
-        gradcheck(first_order, (*inputs, *incoming), seed=seed, **tolerances)
+        gradcheck(first_order, (*inputs, *incoming), eps=eps, atol=atol, rtol=rtol, seed=seed)
     except GradcheckError as error:
         raise GradcheckError(f"second order: {error}") from None

@@ -196,12 +196,12 @@ SIGNATURES = {
     "data.ring8": "(radius=1.0, sigma=0.01)",
     "data.grid25": "()",
     # models
-    "models.MLPGAN": "(lr=0.0005, latent_dim=64, loss='non_saturating', shape=(1, 28, 28))",
-    "models.DCGAN": "(lr=0.001, latent_dim=100, width=64, loss='non_saturating', "
+    "models.MLPGAN": "(latent_dim=64, lr=0.0005, loss='non_saturating', shape=(1, 28, 28))",
+    "models.DCGAN": "(latent_dim=100, width=64, lr=0.001, loss='non_saturating', "
     "shape=(1, 28, 28))",
-    "models.HalfDCGAN": "(lr=0.001, latent_dim=100, width=32, loss='non_saturating', "
+    "models.HalfDCGAN": "(latent_dim=100, width=32, lr=0.001, loss='non_saturating', "
     "shape=(1, 28, 28))",
-    "models.MaxoutGAN": "(lr=0.1, latent_dim=100, loss='non_saturating', shape=(1, 28, 28))",
+    "models.MaxoutGAN": "(latent_dim=100, lr=0.1, loss='non_saturating', shape=(1, 28, 28))",
     "models.GAN": "()",
     "models.GAN.batches": "(images, labels, batch_size)",
     "models.GAN.start": "(data)",

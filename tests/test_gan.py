@@ -772,7 +772,7 @@ class WithTensor(Small):
 @pytest.mark.parametrize(
     ("theirs", "mine", "told"),
     [
-        (Another, Small, r"^small: there is no encoder for encoder\.weight$"),
+        (Another, Small, r"^Small: there is no encoder for encoder\.weight$"),
         (Small, Another, r"^load_state_dict: Linear does not fit:\n  missing: weight \(3, 3\)"),
         (Wider, Small, r"^load_state_dict: Sequential does not fit:\n  missing: 1\.weight|wrong"),
         (Small, WithTensor, r"^WithTensor: the state lacks centre$"),

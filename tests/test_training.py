@@ -415,9 +415,7 @@ def test_a_parameter_of_the_model_itself_is_named_and_not_saved_once_it_is_infin
     one.step()
     one.model.factor = math.inf  # type: ignore[attr-defined]
     one.step()
-    with pytest.raises(
-        DivergedError, match=r"step 2, s_loss is not finite, nor are scale\.grad and"
-    ):
+    with pytest.raises(DivergedError, match=r"step 2, s_loss is not finite, nor is scale\.grad"):
         one.fetch(one.step())
 
     one, run = trainer(kind=Scaled), new_run(tmp_path / "run")

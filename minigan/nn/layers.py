@@ -15,6 +15,7 @@ from minigan.functional import enlarged
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter
 from minigan.ops.conv import pooled, remainder
+from minigan.ops.norm import batch_norm_activated
 from minigan.ops.shape import axis_of
 
 __all__ = [
@@ -175,7 +176,7 @@ class BatchNorm1d(Module):
             raise ValueError(f"{type(self).__name__}: expected {self.ndim} axes, got x {x.shape}")
         state = (self.weight, self.bias, self.running_mean, self.running_var)
         given = (self.training, self.momentum, self.eps)
-        return F.batch_norm(x, *state, *given, slope=slope)
+        return batch_norm_activated(x, *state, *given, slope=slope)
 
     def extra_repr(self) -> str:
         return f"{self.weight.size}, momentum={self.momentum}, eps={self.eps}"

@@ -26,8 +26,6 @@ def batch_norm(
     training: bool = True,
     momentum: float = 0.1,
     eps: float = 1e-5,
-    *,
-    slope: float = 1.0,
 ) -> Tensor:
     """y = γ · (x − μ)/√(σ² + ε) + β for each channel (Ioffe & Szegedy 2015, algorithm 1).
 
@@ -42,8 +40,26 @@ def batch_norm(
         running_var = (1 - momentum) * running_var + momentum * sigma2 * m / (m - 1)
 
     In evaluation the running statistics are used, so a sample does not depend on its batch mates.
-    With a ``slope`` in [0, 1] the result is max(y, slope·y), in the same pass over the entries: a
-    ReLU for 0, a leaky one between.
+    """
+    state = (weight, bias, running_mean, running_var)
+    return batch_norm_activated(x, *state, training, momentum, eps, slope=1.0)
+
+
+def batch_norm_activated(
+    x: Operand,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    *,
+    slope: float,
+) -> Tensor:
+    """max(y, slope·y) of :func:`batch_norm`'s y, in the same pass over the entries.
+
+    ``slope`` lies in [0, 1]: 0 is a ReLU, 1 no activation.
     """
     x, weight, bias = _float("batch_norm", x), as_tensor(weight), as_tensor(bias)
     _check(x, weight, bias, running_mean, running_var)
