@@ -1,4 +1,4 @@
-"""Layer 5: attributes as state: what a model must remember, read off it and put back bit for bit."""
+"""Layer 5: attributes as state: what a model must remember, and how it is put back bit for bit."""
 
 from __future__ import annotations
 
