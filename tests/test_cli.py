@@ -790,7 +790,12 @@ def test_a_mistake_in_a_hyperparameter_where_the_data_are_a_folder(
 ) -> None:
     for setting in ("lr=nan", "latent_dim=0"):
         result = minigan("train", "mlp", "--data", digits, "--set", setting)
-        refused(result, 2, setting.partition("=")[0], "mlp has lr = 0.0005, latent_dim = 64, loss")
+        refused(
+            result,
+            2,
+            setting.partition("=")[0],
+            "mlp has latent_dim = 0.0005, latent_dim = 64, loss",
+        )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -664,6 +664,8 @@ def test_a_folder_of_pictures_in_colour(colours: Images) -> None:
 @quick
 def test_a_size_that_a_model_cannot_draw(tmp_path: Path) -> None:
     pictures = np.zeros((8, 3, 30, 30), "uint8")
-    with pytest.raises(ValueError, match=r"divisible by 4, got \(3, 30, 30\); dcgan has lr = "):
+    with pytest.raises(
+        ValueError, match=r"divisible by 4, got \(3, 30, 30\); dcgan has latent_dim = "
+    ):
         mg.train("dcgan", pictures, batch_size=4, out="run")
     assert list(tmp_path.iterdir()) == []
