@@ -794,7 +794,7 @@ def test_a_mistake_in_a_hyperparameter_where_the_data_are_a_folder(
             result,
             2,
             setting.partition("=")[0],
-            "mlp has latent_dim = 0.0005, latent_dim = 64, loss",
+            "mlp has latent_dim = 64, lr = 0.0005, loss",
         )
     assert list(tmp_path.iterdir()) == []
 
