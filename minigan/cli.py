@@ -30,7 +30,7 @@ from minigan.checkpoint import (
     RunInUseError,
     write_atomic,
 )
-from minigan.console import answered, say
+from minigan.console import answered, said_first, say
 from minigan.grading.commands import COMMANDS, PathName
 from minigan.losses import OBJECTIVES
 from minigan.models import GAN, MODELS, explore, hyperparameters
@@ -164,9 +164,9 @@ def train(
         defaults = {"data": "mnist", "seed": 0}
         arguments |= {k: v for k, v in defaults.items() if arguments[k] is None}
     go_on = f"go on with: {_resume_command(model, out)}"
-    _say_backend(context)
     try:
-        ended = runs.train(recipe, out=out, resume=resume, **arguments)
+        with said_first(context.obj):  # a mistake is one line, without what the backend had to say
+            ended = runs.train(recipe, out=out, resume=resume, **arguments)
     except DivergedError as error:
         raise FailedError(
             f"{error}. A smaller --lr may help, with another --out than {out}"

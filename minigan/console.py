@@ -13,13 +13,30 @@ from typing import Any
 from tqdm.auto import tqdm as auto_tqdm
 from tqdm.std import tqdm as plain_tqdm
 
-__all__ = ["answered", "in_a_notebook", "progress", "say", "stop_requested"]
+__all__ = ["answered", "in_a_notebook", "progress", "said_first", "say", "stop_requested"]
+
+
+#: What :func:`said_first` keeps for the next line.
+_kept: list[str] = []
 
 
 def say(message: str) -> None:
     """Write one line on stderr, in which no character of a name is a command to the terminal."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.split()))
-    print(f"minigan: {line}", file=sys.stderr, flush=True)
+    lines = [*_kept, message]
+    _kept.clear()
+    for text in lines:
+        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
+        print(f"minigan: {line}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def said_first(messages: Iterable[str]) -> Iterator[None]:
+    """Let the messages come before the block's first line, and not at all if it has none."""
+    _kept[:] = messages
+    try:
+        yield
+    finally:
+        _kept.clear()
 
 
 def in_a_notebook() -> bool:

@@ -646,6 +646,8 @@ def test_a_backend_that_is_not_there(
     assert list(tmp_path.iterdir()) == []
     result = train(tmp_path / "run", *arguments, "--backend", "auto")
     assert [line for line in result.err.splitlines() if "falling back to NumPy" in line]
+    again = minigan("train", "mlp", *arguments, "--backend", "auto", "--out", tmp_path / "run")
+    refused(again, 2, "exists and is not empty")  # in one line, without a word on the backend
 
 
 # --- Failures: exit 1 -----------------------------------------------------------------------------
