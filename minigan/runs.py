@@ -416,7 +416,7 @@ def _draw_summary(run: Run, model: GAN, frames: list[Path]) -> None:
     for warning in run.mend_logs():
         say(warning)
     with matplotlib_in(run.path):
-        path, references = run.path / "curves.png", model.references()
+        path, references = run.path / "curves.png", model.equilibrium()
         plotting.save_curves(run.rows("history.csv"), path, title(run), references)
     for problem in plotting.save_animation(frames, run.path / "training.gif"):
         say(problem)

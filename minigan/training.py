@@ -10,22 +10,28 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy
 
 from minigan import backend
 from minigan.autograd import Tensor
-from minigan.backend import Array
 from minigan.checkpoint import CLOCK, Arrays, Run
 from minigan.console import progress, stop_requested
 from minigan.data.batches import Epochs
+from minigan.divergence import (
+    DivergedError,
+    FirstNotFinite,
+    gradient_norm,
+    losses_and_gradients,
+    optimizers,
+)
 from minigan.models import GAN
 from minigan.nn import Module, Parameter
 from minigan.optim import Optimizer
 
-__all__ = ["DivergedError", "Trainer", "fit"]
+__all__ = ["DivergedError", "Trainer", "fit", "is_finished"]
 
 #: Steps between two rows of history.csv; between them nothing is fetched from the device.
 LOG_EVERY = 50
@@ -35,47 +41,6 @@ SAVE_EVERY = 200
 SAVE_WITHIN = 2000
 #: Columns of history.csv, beside the gradients' norms, that no step may measure under such a name.
 RESERVED = ("step", "epoch")
-
-
-class DivergedError(RuntimeError):
-    """A loss or a gradient is infinite or NaN; the message says which, and at which step."""
-
-
-class FirstNotFinite:
-    """For each tensor of a run, the first step at which it held NaN or an infinity.
-
-    The device itself takes the note: a host that looked at every step would wait for it each time.
-    Steps need not have the same tensors: each set of names is a note of its own.
-    """
-
-    def __init__(self) -> None:
-        # By the names, float64 with an entry for each: a step, or ∞ for none. (In a browser and on
-        # old systems the default integer has 32 bits; a float64 is the same everywhere.)
-        self._first: dict[tuple[str, ...], Array] = {}
-
-    def watch(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Look at a step's tensors, which are in the order of cause and effect."""
-        xp, names = backend.xp, tuple(tensors)
-        if not names:
-            return
-        finite = xp.stack([xp.isfinite(t.data).all() for t in tensors.values()])
-        if names not in self._first:
-            self._first[names] = xp.full(len(names), math.inf, "float64")
-        first = self._first[names]
-        self._first[names] = xp.where(finite, first, xp.minimum(first, step))
-
-    def notes(self) -> list[Array]:
-        """What :meth:`check` needs, still on the device: float64 arrays, to be joined into one."""
-        return list(self._first.values())
-
-    def check(self, first: list[float]) -> None:
-        """Raise DivergedError if the joined :meth:`notes` name a step."""
-        if (bad := min(first, default=math.inf)) < math.inf:
-            names = [name for names in self._first for name in names]
-            name, *others = [n for n, at in zip(names, first, strict=True) if at == bad]
-            rest = f", nor are {others[0]} and {len(others) - 1} others" if others else ""
-            rest = f", nor is {others[0]}" if len(others) == 1 else rest
-            raise DivergedError(f"at step {bad:.0f}, {name} is not finite{rest}")
 
 
 class Trainer:
@@ -130,7 +95,7 @@ class Trainer:
         measured = self._checked(self.model.step(self.data, self.steps_done))
         self.steps_done += 1
         self.epoch_ended = math.floor(self.data.epoch) > epoch
-        self._finite.watch(self.steps_done, self._in_order(measured))
+        self._finite.watch(self.steps_done, losses_and_gradients(self.model, measured))
         return measured
 
     def _checked(self, measured: Any) -> dict[str, Tensor]:
@@ -138,7 +103,7 @@ class Trainer:
         where = f"{self.model.name}.step"
         if not isinstance(measured, Mapping) or not measured:
             raise TypeError(f"{where} must return scalar Tensors by name, got {measured!r}")
-        reserved = {*RESERVED, *(f"{player}_grad_norm" for player in self._optimizers())}
+        reserved = {*RESERVED, *(f"{player}_grad_norm" for player in optimizers(self.model))}
         for name, value in measured.items():
             if not isinstance(value, Tensor) or value.size != 1:
                 got = f"shape {value.shape}" if isinstance(value, Tensor) else repr(value)
@@ -153,38 +118,14 @@ class Trainer:
             )
         return {name: measured[name].detach().reshape() for name in self._columns}
 
-    def _optimizers(self) -> dict[str, Optimizer]:
-        """The model's optimisers by what their names begin with: ``d`` for ``d_optimizer``."""
-        found = self.model.parts(Optimizer).items()
-        return {name.removesuffix("_optimizer"): optimizer for name, optimizer in found}
-
-    def _in_order(self, measured: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Losses and gradients of a step, in the order in which one spoils the next."""
-        names = {
-            id(p): f"{attribute}.{name}.grad"
-            for attribute, net in self.model.parts(Module).items()
-            for name, p in net.named_parameters()
-        }
-        names |= {id(p): f"{name}.grad" for name, p in self.model.parts(Parameter).items()}
-        optimizers, found = self._optimizers(), {}
-        players = [name.removesuffix("_loss") for name in measured]  # in the step's own order
-        for player in dict.fromkeys(p for p in (*players, *optimizers) if p in optimizers):
-            if (loss := f"{player}_loss") in measured:
-                found[loss] = measured[loss]
-            for i, p in reversed(list(enumerate(optimizers[player].params))):
-                if p.grad is not None:
-                    found[names.get(id(p), f"gradient {i} of {player}_optimizer")] = p.grad
-        losses = {k: v for k, v in measured.items() if k.endswith("loss") and k not in found}
-        return found | losses
-
     def fetch(self, measured: dict[str, Tensor]) -> dict[str, float]:
         """A row of history.csv: what a step measured and all gradients' norms, on the host.
 
         Raises DivergedError if a loss or a gradient was not finite at any step so far.
         """
         values = {name: t.data for name, t in measured.items()}
-        for player, optimizer in self._optimizers().items():
-            values[f"{player}_grad_norm"] = _norm(optimizer.params)
+        for player, optimizer in optimizers(self.model).items():
+            values[f"{player}_grad_norm"] = gradient_norm(optimizer.params)
         row = backend.xp.stack([v.astype("float64") for v in values.values()])
         joined = backend.xp.concatenate([row, *self._finite.notes()])
         numbers = backend.to_host(joined).tolist()
@@ -231,12 +172,6 @@ class Trainer:
 
 #: Where a Trainer is in its run.
 PLACE = ("steps_done", "epoch_ended", "_epoch_began")
-
-
-def _norm(params: Iterable[Tensor]) -> Array:
-    """The Euclidean norm of all gradients together, on the device."""
-    squares = [(p.grad.data.astype("float64") ** 2).sum() for p in params if p.grad is not None]
-    return backend.xp.sqrt(sum(squares, backend.xp.zeros((), "float64")))
 
 
 def fit(

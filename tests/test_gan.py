@@ -315,8 +315,8 @@ def test_the_two_games_differ_in_the_generators_loss_alone() -> None:
 
 
 def test_references_are_the_games_equilibrium() -> None:
-    assert Small().references() == {"d_loss": 2 * math.log(2), "d_real": 0.5, "d_fake": 0.5}
-    assert Small(game=least_squares).references() == least_squares.equilibrium
+    assert Small().equilibrium() == {"d_loss": 2 * math.log(2), "d_real": 0.5, "d_fake": 0.5}
+    assert Small(game=least_squares).equilibrium() == least_squares.equilibrium
 
 
 @pytest.mark.parametrize("kind", [MLPGAN, DCGAN, HalfDCGAN])

@@ -20,6 +20,7 @@ import minigan as mg
 from minigan import training
 from minigan.checkpoint import Run, load_tensors, save_tensors
 from minigan.data.batches import Batch, Batches, Epochs
+from minigan.divergence import FirstNotFinite
 from minigan.losses import Minimax, Objective, minimax, non_saturating
 from minigan.models import GAN
 from minigan.models.gan import discriminator_step, generator_step
@@ -469,32 +470,24 @@ def test_a_platform_of_small_integers_trains_to_the_same_bytes() -> None:
             fit(poisoned(4), PER_EPOCH)
 
 
-class Growing(Trainer):
-    """Looks at a tensor more in every other step, and at another one from the fifth step on."""
-
-    def _in_order(self, measured: dict[str, mg.Tensor]) -> dict[str, mg.Tensor]:
-        found = super()._in_order(measured)
-        if self.steps_done % 2 == 0:
-            found = {"penalty": self.at(2, 6), **found}
-        if self.steps_done >= 5:
-            found["a new layer"] = self.at(7)
-        return found
-
-    def at(self, *steps: int) -> mg.Tensor:
-        return mg.tensor(math.nan if self.steps_done in self.bad.intersection(steps) else 1.0)
-
-    bad = frozenset[int]()
-
-
 @pytest.mark.parametrize(
     ("bad", "told"), [({2, 7}, "step 2, penalty"), ({6}, "step 6, penalty"), ({7}, "step 7, a new")]
 )
 def test_steps_may_have_other_tensors(bad: set[int], told: str) -> None:
-    one = of_kind(Growing, batch_size=6)  # 8 steps an epoch
-    fit(one, 8)
-    one.bad, one.steps_done = frozenset(bad), 0
+    """A tensor more in every other step, and another one from the fifth step on."""
+    first = FirstNotFinite()
+    for step in range(1, 9):
+        x = mg.tensor(math.nan if step in bad else 1.0)
+        one = mg.tensor(1.0)
+        first.watch(
+            step,
+            ({"penalty": x} if step % 2 == 0 else {})
+            | {"d_loss": one}
+            | ({"a new layer": x if step == 7 else one} if step >= 5 else {}),
+        )
+    found = [n for notes in first.notes() for n in mg.backend.to_host(notes).tolist()]
     with pytest.raises(DivergedError, match=f"^at {told}[a-z ]* is not finite$"):
-        fit(one, 8)
+        first.check(found)
 
 
 # --- What a step may return -----------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The deep convolutional GAN of Radford et al. 2016, at the size of MNIST's digits.
 
 z ~ N(0, I)  →  7×7  →  14×14  →  28×28 = G(z) in [−1, 1]
-           x  →  14×14  →  7×7  →  D(x), a logit
+           x  →  14×14  →  7×7  →  D(x), a score
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from minigan import nn
 from minigan.arguments import integer
 from minigan.losses import Objective
-from minigan.models.gan import GAN, game_of
+from minigan.models.gan import GAN, game_of, picture_shape
 from minigan.optim import Adam
 
 __all__ = ["DCGAN", "HalfDCGAN", "players"]
@@ -58,11 +58,11 @@ class DCGAN(GAN):
     five epochs.
 
     Args:
-        latent_dim: numbers in a latent.
-        width: channels of the fine layer, half those of the coarse one.
-        lr: of both players' Adam.
-        loss: the game, by name or as an Objective of :mod:`minigan.losses`.
-        shape: of a picture, (C, H, W), H and W divisible by 4.
+        latent_dim: how many numbers a latent has.
+        width: the channels of the fine layer; the coarse layer has twice as many.
+        lr: the rate of both players' Adam.
+        loss: the name of an objective of :mod:`minigan.losses`, or an Objective.
+        shape: the shape of a picture, (C, H, W); 4 divides H and W.
     """
 
     name = "dcgan"
@@ -80,6 +80,7 @@ class DCGAN(GAN):
         self.game = game_of(owner, loss)
         self.latent_dim = integer(owner, "latent_dim", latent_dim, 1)
         narrow = integer(owner, "width", width, 1)
+        shape = picture_shape(owner, shape)
         if shape[1] % 4 or shape[2] % 4:
             raise ValueError(f"{owner}: H and W of a picture must be divisible by 4, got {shape}")
         self.generator, self.discriminator = players(nn, self.latent_dim, narrow, shape)

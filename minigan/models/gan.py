@@ -21,7 +21,7 @@ from minigan.arguments import integer, wrong_type
 from minigan.autograd import Tensor, as_tensor, no_grad
 from minigan.data.batches import Batches, Epochs, to_pixels, to_tanh_range
 from minigan.functional import sigmoid
-from minigan.losses import OBJECTIVES, Objective, non_saturating, wasserstein
+from minigan.losses import OBJECTIVES, Objective, Wasserstein, non_saturating
 from minigan.models.state import Stateful
 from minigan.nn import Module
 from minigan.ops.create import randn
@@ -33,6 +33,7 @@ __all__ = [
     "evaluating",
     "game_of",
     "generator_step",
+    "picture_shape",
     "to_pixels",
     "to_tanh_range",
 ]
@@ -57,7 +58,7 @@ class GAN(Stateful):
     be lost in silence, a list for one, is a TypeError (several nets are a ``ModuleList``).
     """
 
-    #: The name on the command line and in a run's config.json; a subclass's own if it sets none.
+    #: The name on the command line and in a run's config.json; the class's own name by default.
     name: ClassVar[str]
     #: The defaults of a run's length and of the pictures in a batch.
     epochs: ClassVar[int] = 20
@@ -73,6 +74,13 @@ class GAN(Stateful):
     def __init_subclass__(cls) -> None:
         if "name" not in vars(cls):
             cls.name = cls.__name__
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is missing."""
+        missing = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if name in GAN.__annotations__:
+            missing += ": set it in __init__, or override the methods of GAN that use it"
+        raise AttributeError(missing)
 
     # --- Learning
 
@@ -107,7 +115,7 @@ class GAN(Stateful):
         measured = discriminator_step(*players, self.d_optimizer, real, self.latents(len(real)))
         return measured | generator_step(*players, self.g_optimizer, self.latents(len(real)))
 
-    def references(self) -> Mapping[str, float]:
+    def equilibrium(self) -> Mapping[str, float]:
         """Where a perfect generator would hold what the step measures, for ``curves.png``."""
         return self.game.equilibrium if "game" in vars(self) else {}
 
@@ -205,14 +213,23 @@ def answers(objective: Objective, real_logits: Tensor, fake_logits: Tensor) -> d
         return {"d_real": real.mean(), "d_fake": fake.mean()}
 
 
-def game_of(owner: str, loss: str | Objective) -> Objective:
-    """The objective that a constructor's ``loss`` names, or is, for players of any slope.
+def picture_shape(owner: str, shape: Any) -> tuple[int, int, int]:
+    """The shape of a picture, (C, H, W); TypeError or ValueError for anything else."""
+    if not isinstance(shape, (tuple, list)) or len(shape) != 3:
+        raise wrong_type(owner, "shape", "the shape of a picture, (C, H, W)", shape)
+    c, h, w = (integer(owner, f"shape[{i}]", n, 1) for i, n in enumerate(shape))
+    return c, h, w
 
-    ValueError for an unknown name, and for Wasserstein's, which needs a bound on D's slope.
+
+def game_of(owner: str, loss: str | Objective) -> Objective:
+    """The objective that a constructor's ``loss`` names, or is.
+
+    ValueError for an unknown name, and for Wasserstein's, which needs something that bounds D's
+    slope: a model that has that writes its own step.
     """
-    known = {name: game for name, game in OBJECTIVES.items() if game is not wasserstein}
+    known = [k for k, game in OBJECTIVES.items() if not isinstance(game, Wasserstein)]
     game = OBJECTIVES.get(loss) if isinstance(loss, str) else loss
-    if game is wasserstein:
+    if isinstance(game, Wasserstein):
         raise ValueError(
             f"{owner}: the loss wasserstein has no minimum here: nothing bounds the critic's "
             "slope, and the steeper the critic, the lower its loss; use hinge or least_squares, or "

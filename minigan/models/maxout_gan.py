@@ -1,7 +1,7 @@
 """The GAN of Goodfellow et al. 2014 on MNIST: the one whose Parzen windows the paper reports.
 
     z ~ U[−√3, √3]¹⁰⁰  →  1200, ReLU  →  1200, ReLU  →  G(z) in [0, 1]⁷⁸⁴
-                    x  →  240 maxout units  →  240 maxout units  →  D(x), a logit
+                    x  →  240 maxout units  →  240 maxout units  →  D(x), a score
 
 What the paper leaves open is as in the configuration that its authors published (mnist.yaml).
 Goodfellow 2013: Goodfellow et al., "Maxout networks", ICML 2013.
@@ -19,7 +19,7 @@ from minigan.arguments import integer, number
 from minigan.autograd import Tensor
 from minigan.data.batches import Batches
 from minigan.losses import Objective
-from minigan.models.gan import GAN, answers, game_of
+from minigan.models.gan import GAN, answers, game_of, picture_shape
 from minigan.nn import Module, init
 from minigan.optim import SGD
 
@@ -78,6 +78,7 @@ class MaxoutGAN(GAN):
     ):
         self.game, self.lr = game_of("MaxoutGAN", loss), number("MaxoutGAN", "lr", lr, "[0, inf)")
         self.latent_dim = integer("MaxoutGAN", "latent_dim", latent_dim, 1)
+        shape = picture_shape("MaxoutGAN", shape)
         pixels = math.prod(shape)
         self.generator = nn.Sequential(
             nn.Linear(latent_dim, 1200),
@@ -120,7 +121,8 @@ class MaxoutGAN(GAN):
         super().start(data)
         mean = data.images.reshape(len(data.images), -1).mean(axis=0) / 255
         mean = mean.clip(1e-6, 1 - 1e-6)
-        dict(self.generator.named_parameters())["4.bias"].copy_(numpy.log(mean / (1 - mean)))
+        *_, last_bias = self.generator.parameters()
+        last_bias.copy_(numpy.log(mean / (1 - mean)))
 
     def step(self, data: Batches, t: int) -> dict[str, Tensor]:
         """Both players at once, each against the other as it was before the step.

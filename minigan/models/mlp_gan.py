@@ -1,6 +1,6 @@
 """A GAN of dense layers for MNIST, after Goodfellow et al. 2014, with two later ideas it needs.
 
-z ~ N(0, I)  →  G(z) in [−1, 1]²⁸ˣ²⁸,     x  →  D(x), a logit; no sigmoid is in the model.
+z ~ N(0, I)  →  G(z) in [−1, 1]²⁸ˣ²⁸,     x  →  D(x), a score; no sigmoid is in the model.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from minigan import nn
 from minigan.arguments import integer
 from minigan.losses import Objective
-from minigan.models.gan import GAN, game_of
+from minigan.models.gan import GAN, game_of, picture_shape
 from minigan.optim import Adam
 
 __all__ = ["MLPGAN"]
@@ -26,10 +26,10 @@ class MLPGAN(GAN):
     Adam's usual 2e-4 works too, but more slowly; β₁ = 0.5 is that of Radford et al. 2016.
 
     Args:
-        latent_dim: numbers in a latent.
-        lr: of both players' Adam.
-        loss: the game, by name or as an Objective of :mod:`minigan.losses`.
-        shape: of a picture, (C, H, W).
+        latent_dim: how many numbers a latent has.
+        lr: the rate of both players' Adam.
+        loss: the name of an objective of :mod:`minigan.losses`, or an Objective.
+        shape: the shape of a picture, (C, H, W).
     """
 
     name = "mlp"
@@ -44,6 +44,7 @@ class MLPGAN(GAN):
     ):
         self.game = game_of("MLPGAN", loss)
         self.latent_dim = integer("MLPGAN", "latent_dim", latent_dim, 1)
+        shape = picture_shape("MLPGAN", shape)
         pixels = math.prod(shape)
         self.generator = nn.Sequential(
             nn.Linear(latent_dim, 256, bias=False),

@@ -36,7 +36,7 @@ LAYERS = [
         "metrics.*",
         "checkpoint",
     ],
-    ["console", "training", "plotting", "evaluation", "runs"],
+    ["console", "divergence", "training", "plotting", "evaluation", "runs"],
     ["cli", "bench", "grading", "grading.*"],
 ]
 EXEMPT = ("__init__", "__main__")
