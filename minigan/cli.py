@@ -55,7 +55,7 @@ def cli() -> None:
 
     \b
     minigan train mlp             train a GAN on MNIST, into runs/mlp
-    minigan sample runs/mlp       draw new digits from it
+    minigan sample runs/mlp       draw new digits with it
     """
 
 
@@ -83,7 +83,7 @@ _backend_option = click.option(
     show_default=True,
     callback=_use_backend,
     expose_value=False,
-    help="Where the arrays live.",
+    help="The library that holds the arrays.",
 )
 
 
@@ -98,49 +98,43 @@ _at_least_1 = click.IntRange(min=1, max=10**9)
 @click.option(
     "--loss",
     type=click.Choice(list(OBJECTIVES)),
-    show_default="the model's",
-    help="What both players minimise; the same as --set loss=NAME.",
+    help="What both players minimise; the same as --set loss=NAME. The model has a default.",
 )
 @click.option(
     "--data",
-    show_default="mnist",
     metavar="|".join((*data.NAMES, "PATH")),
-    help="A data set by name, or a folder with four IDX files or with PNGs.",
+    help="A data set by name, mnist by default, or a folder with four IDX files or with PNGs.",
 )
 @click.option(
     "--epochs",
     type=_at_least_1,
-    show_default="the model's",
-    help="How many times the run goes over the data in all.",
+    help="How many times the run goes over the data in all. The model has a default.",
 )
 @click.option("--steps", type=_at_least_1, help="The steps in all, in place of --epochs.")
 @click.option(
     "--batch-size",
     type=click.IntRange(min=2),
-    show_default="the model's",
-    help="Images per batch.",
+    help="Images per batch. The model has a default.",
 )
 @click.option(
     "--lr",
     type=click.FloatRange(min=0, min_open=True),
-    show_default="the model's",
-    help="The learning rate; the same as --set lr=NUMBER.",
+    help="The learning rate; the same as --set lr=NUMBER. The model has a default.",
 )
 @click.option(
     "--set",
     "settings",
     metavar="KEY=VALUE",
     multiple=True,
-    help="A hyperparameter of the model; the option may be given several times.",
+    help="A hyperparameter of the model, any number of times; an unknown KEY lists what there is.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
-    show_default="0",
-    help="The seed of every random number in the run.",
+    help="The seed of every random number in the run, 0 by default.",
 )
 @_backend_option
-@click.option("--out", type=PathName(), help="The run's directory. [runs/MODEL]")
+@click.option("--out", type=PathName(), help="The run's directory, runs/MODEL by default.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, from its checkpoint.")
 @click.pass_context
 def train(
@@ -223,7 +217,7 @@ def _resume_command(model: str, out: Path) -> str:
 # --- sample ---------------------------------------------------------------------------------------
 
 
-@cli.command()
+@cli.command(short_help="Draw new pictures with the model of a run.")
 @click.argument("run_path", metavar="RUN", type=PathName())
 @click.option(
     "-n",
@@ -231,7 +225,7 @@ def _resume_command(model: str, out: Path) -> str:
     type=click.IntRange(1, 10**6),
     default=64,
     show_default=True,
-    help="How many digits; at most 10,000 in a picture.",
+    help="The number of pictures; a .png holds at most 10,000.",
 )
 @click.option(
     "--seed",
@@ -246,7 +240,7 @@ def _resume_command(model: str, out: Path) -> str:
     type=PathName(dir_okay=False),
     default=Path("grid.png"),
     show_default=True,
-    help="A picture (.png), or the arrays (.npz: images, uint8 (N, C, H, W)).",
+    help="The file: a grid (.png), or arrays (.npz: images, uint8 (N, C, H, W)).",
 )
 @click.option(
     "--interpolate",
@@ -254,7 +248,9 @@ def _resume_command(model: str, out: Path) -> str:
     help="Make each row a walk from one latent to another; -n is rounded up to whole rows.",
 )
 @click.option(
-    "--feature-maps", is_flag=True, help="Draw one digit's way through the layers of both players."
+    "--feature-maps",
+    is_flag=True,
+    help="Draw one latent's way through the layers of both players.",
 )
 @_backend_option
 @click.pass_context
@@ -267,12 +263,12 @@ def sample(
     interpolate: bool,
     feature_maps: bool,
 ) -> None:
-    """Draw new digits with the generator of the run in the directory RUN."""
+    """Draw new pictures with the model of the run in the directory RUN."""
     kind = out.suffix.lower()
     if kind not in (".png", ".npz"):
         raise click.UsageError(f"-o {out}: expected a name that ends in .png or .npz")
     if kind == ".png" and n > 10_000:
-        raise click.UsageError(f"-n {n}: a picture holds at most 10,000 digits, a .npz more")
+        raise click.UsageError(f"-n {n}: a .png holds at most 10,000 pictures, a .npz more")
     if feature_maps and (interpolate or kind != ".png"):
         raise click.UsageError("--feature-maps draws one .png, and takes no --interpolate")
     run = Run.open(run_path)
@@ -324,7 +320,7 @@ def load_model(run: Run) -> GAN:
 # --- evaluate -------------------------------------------------------------------------------------
 
 
-@cli.command("evaluate")
+@cli.command("evaluate", short_help="Measure the samples of a run, and real images.")
 @click.argument("run_path", metavar="RUN", type=PathName())
 @click.option(
     "--samples",
@@ -332,7 +328,7 @@ def load_model(run: Run) -> GAN:
     type=click.IntRange(evaluation.FEWEST, 10_000),
     default=10_000,
     show_default=True,
-    help="How many, and at most as many as there are test images.",
+    help="The number of samples, at most as many as there are test images.",
 )
 @_backend_option
 @click.pass_context
@@ -396,7 +392,7 @@ def _table(table: dict[str, Any]) -> str:
 # --- data -----------------------------------------------------------------------------------------
 
 
-@cli.group("data")
+@cli.group("data", short_help="Find, check or download the data sets.")
 def data_group() -> None:
     """Find, check or download the data sets (mnist, mnist-mini, fashion-mnist, or a folder)."""
 
@@ -432,7 +428,7 @@ def data_fetch(name: str) -> None:
 # --- bench ----------------------------------------------------------------------------------------
 
 
-@cli.command()
+@cli.command(short_help="Time training steps on this machine.")
 @_backend_option
 @click.pass_context
 def bench(context: click.Context) -> None:

@@ -39,6 +39,8 @@ LOG_EVERY = 50
 SAVE_EVERY = 200
 #: Steps without a checkpoint where an epoch is longer.
 SAVE_WITHIN = 2000
+#: What a model's data must have: they are an iterator that knows and restores its place.
+OF_DATA = ("__next__", "epoch", "seen", "state", "load_state")
 #: Columns of history.csv, beside the gradients' norms, that no step may measure under such a name.
 RESERVED = ("step", "epoch")
 
@@ -56,10 +58,10 @@ class Trainer:
     """
 
     def __init__(self, model: GAN, data: Epochs):
-        if not isinstance(data, Epochs):
+        if lacking := [name for name in OF_DATA if not hasattr(data, name)]:
             raise TypeError(
-                f"{model.name}.batches must return a minigan.data.batches.Epochs, whose place in "
-                f"the data can be saved, got {type(data).__name__}"
+                f"{model.name}.batches must return an iterator that can save its place, such as "
+                f"minigan.data.batches.Epochs; {type(data).__name__} lacks {', '.join(lacking)}"
             )
         self.model, self.data = model, data
         model.start(data)
@@ -215,7 +217,7 @@ def fit(
     with (
         numpy.errstate(over="ignore", invalid="ignore"),  # fetch() finds and names what they mean
         stop_requested() as stopping,
-        progress(steps or (epochs or 0) * data.per_epoch, start_step) as bar,
+        progress(expected_steps(trainer, steps, epochs), start_step) as bar,
     ):
         if start_step == 0:
             if on_epoch is not None:
@@ -236,8 +238,7 @@ def fit(
                     rate = (trainer.steps_done - start_step) / seconds
                     clock = trainer.steps_done, round(seconds, 3), round(rate, 3)
                     run.append("timing.csv", dict(zip(CLOCK, clock, strict=True)))
-            if epochs is not None and data.drawn:  # a step may draw several batches, or none
-                bar.total = round(epochs * data.per_epoch * trainer.steps_done / data.drawn)
+            bar.total = expected_steps(trainer, steps, epochs)
             bar.update()
             if on_epoch is not None:
                 for ended in range(epoch + 1, math.floor(data.epoch) + 1):
@@ -258,3 +259,13 @@ def is_finished(trainer: Trainer, steps: int | None, epochs: int | None) -> bool
     if epochs is not None and steps is None:
         return trainer.data.epoch >= epochs
     raise ValueError(f"give one of steps and epochs, got steps {steps} and epochs {epochs}")
+
+
+def expected_steps(trainer: Trainer, steps: int | None, epochs: int | None) -> int | None:
+    """How many steps a run will have, as far as can be told: a step may draw several batches."""
+    if epochs is None:
+        return steps
+    if trainer.steps_done and trainer.data.epoch:
+        return round(epochs * trainer.steps_done / trainer.data.epoch)
+    per_epoch = getattr(trainer.data, "per_epoch", None)
+    return per_epoch and epochs * per_epoch

@@ -1027,7 +1027,7 @@ OPTIONS = {
     "train": ["--loss", "--set", "KEY=VALUE", "--data", "--epochs", "--steps", "--batch-size",
               "--lr", "--seed", "--backend", "--out", "--resume",
               "minimax|non_saturating", "numpy|cupy|auto",
-              "mnist|mnist-mini|fashion-mnist|PATH", "(the model's)", "runs/MODEL"],
+              "mnist|mnist-mini|fashion-mnist|PATH", "model has a default", "runs/MODEL"],
     "sample": ["-n", "--seed", "-o", "RUN", ".png", ".npz"],
     "data": ["info", "verify", "fetch"],
     "data info": ["NAME"],

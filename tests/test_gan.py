@@ -418,7 +418,10 @@ def test_data_whose_place_cannot_be_saved_are_refused() -> None:
         def batches(self, images: Any, *_: Any) -> Any:
             return [images]
 
-    with pytest.raises(TypeError, match=r"^Listed\.batches must return a .*\.Epochs, .* got list$"):
+    with pytest.raises(
+        TypeError,
+        match=r"^Listed\.batches must .*; list lacks __next__, epoch, seen, state, load_state$",
+    ):
         trainer(kind=Listed)
 
 

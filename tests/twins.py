@@ -1,7 +1,8 @@
 """Each model's step once more, in PyTorch: from the same weights, batches and random numbers.
 
-A twin is made from a model before its first step; its ``step(real, labels, t)`` returns the columns
-that the model's step returns. Nets and optimisers have the names of the model's attributes.
+A twin is made from a model before its first step; its ``step(data, t)`` draws from ``data`` by
+``next``, as the model's step does, what the model drew, in float64, and returns the columns that
+the model's step returns. Its nets have the names of the model's attributes.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class TwoPlayers:
         self.model, self.loss = model, model.game.name
         self.generator, self.discriminator = map(in_torch, (model.generator, model.discriminator))
         self.d_optimizer, self.g_optimizer = (
-            torch.optim.Adam(net.parameters(), ours.lr, betas=(0.5, 0.999))
+            torch.optim.Adam(net.parameters(), ours.lr, ours.betas, ours.eps)
             for net, ours in (
                 (self.discriminator, model.d_optimizer),
                 (self.generator, model.g_optimizer),
@@ -50,8 +51,9 @@ class TwoPlayers:
     def latents(self, n: int) -> Any:
         return tensor(self.model.latents(n))
 
-    def step(self, real: Any, labels: Any, t: int) -> dict[str, Any]:
+    def step(self, data: Any, t: int) -> dict[str, Any]:
         of_discriminator, of_generator = LOSSES[self.loss]
+        real, _ = next(data)
         fake = self.generator(self.latents(len(real))).detach()
         on_data, on_samples = self.discriminator(real), self.discriminator(fake)
         d_loss = of_discriminator(on_data, on_samples)
@@ -74,14 +76,18 @@ class Maxout(TwoPlayers):
     """Both players at once, by gradient descent with momentum."""
 
     def __init__(self, model: MaxoutGAN):
-        super().__init__(model)
-        self.d_optimizer = torch.optim.SGD(self.discriminator.parameters(), 0.05, momentum=0.5)
-        self.g_optimizer = torch.optim.SGD(self.generator.parameters(), 0.1, momentum=0.5)
+        self.model, self.loss = model, model.game.name
+        self.generator, self.discriminator = map(in_torch, (model.generator, model.discriminator))
+        self.d_optimizer = torch.optim.SGD(
+            self.discriminator.parameters(), model.lr / 2, momentum=0.5
+        )
+        self.g_optimizer = torch.optim.SGD(self.generator.parameters(), model.lr, momentum=0.5)
 
-    def step(self, real: Any, labels: Any, t: int) -> dict[str, Any]:
+    def step(self, data: Any, t: int) -> dict[str, Any]:
         of_discriminator, of_generator = LOSSES[self.loss]
-        for optimizer, rate in ((self.d_optimizer, 0.05), (self.g_optimizer, 0.1)):
-            optimizer.param_groups[0]["lr"] = rate / 1.000004**t
+        real, _ = next(data)
+        for optimizer, share in ((self.d_optimizer, 0.5), (self.g_optimizer, 1.0)):
+            optimizer.param_groups[0]["lr"] = share * self.model.lr / 1.000004**t
         fake = self.generator(self.latents(len(real)))
         on_data, on_samples = self.discriminator(real), self.discriminator(fake.detach())
         d_loss = of_discriminator(on_data, on_samples)

@@ -8,7 +8,7 @@ from minigan import backend
 from minigan.arguments import integer
 from minigan.autograd import Tensor, no_grad
 from minigan.models.gan import GAN, evaluating
-from minigan.nn import LeakyReLU, ReLU, Sequential, Sigmoid, Tanh
+from minigan.nn import LeakyReLU, Module, ReLU, Sequential, Sigmoid, Tanh
 
 __all__ = ["feature_maps", "interpolate", "slerp"]
 
@@ -56,18 +56,22 @@ def feature_maps(model: GAN, z: Tensor) -> list[tuple[str, numpy.ndarray]]:
     and for dense ones, which have no maps.
     """
     found, x = [], z
-    players = (("G", model.generator), ("D", model.discriminator))
-    with evaluating(*(player for _, player in players)), no_grad():
-        for owner, player in players:
-            if not isinstance(player, Sequential):
-                raise ValueError(
-                    f"{model.name}: feature maps are those of Sequential players, "
-                    f"{owner} is a {type(player).__name__}"
-                )
+    players = [(k, vars(model).get(k)) for k in ("generator", "discriminator")]
+    for name, player in players:
+        if not isinstance(player, Sequential):
+            got = f"is a {type(player).__name__}" if player is not None else "is missing"
+            raise ValueError(
+                f"{model.name}: feature maps are those of two Sequential players; its {name} {got}"
+            )
+    with evaluating(*model.parts(Module).values()), no_grad():
+        for name, player in players:
+            assert isinstance(player, Sequential)
             for i, layer in enumerate(player.children()):
                 x = layer(x)
                 if x.ndim == 4 and isinstance(layer, ACTIVATIONS):
-                    found.append((f"{owner}, layer {i}: {type(layer).__name__}", x.numpy()[0]))
+                    found.append(
+                        (f"{name[0].upper()}, layer {i}: {type(layer).__name__}", x.numpy()[0])
+                    )
     if not found:
         raise ValueError(f"{model.name}: its layers hold vectors, there are no feature maps")
     return found

@@ -16,8 +16,8 @@ from strict_backend import counts, strict
 import minigan as mg
 from minigan import backend
 from minigan.checkpoint import Run, load_tensors
-from minigan.data.batches import Batch
 from minigan.models import GAN, MODELS, hyperparameters
+from minigan.models.gan import discriminator_step, generator_step
 from minigan.nn import Module
 from minigan.optim import Optimizer
 from minigan.training import DivergedError, Trainer
@@ -223,50 +223,54 @@ def test_every_model_has_a_twin(name: str) -> None:
 
 
 class Given:
-    """The batches of a test, in float64, in place of a model's data."""
+    """A model's data, remembered and in float64, Tensors changed by ``convert``."""
 
-    epoch = 0.0
+    def __init__(self, data: Any, convert: Any):
+        self.data, self.convert = data, convert
 
-    def __init__(self, batches: list[Batch]):
-        self.batches = iter(batches)
+    def __next__(self) -> Any:
+        return tuple(
+            self.convert(part) if isinstance(part, mg.Tensor) else part for part in next(self.data)
+        )
 
-    def __next__(self) -> Batch:
-        return next(self.batches)
+    def __getattr__(self, name: str) -> Any:  # epoch, seen
+        return getattr(self.data, name)
+
+
+def double(x: mg.Tensor) -> mg.Tensor:
+    return mg.tensor(x.numpy().astype("float64"))
 
 
 def beside(name: str, **chosen: Any) -> Iterator[tuple[str, Any, Any]]:
     """What two steps measured and where they led, with the twin's beside it."""
+    from in_torch import tensor
     from twins import TWINS
 
-    trainer = made(name)
+    mg.manual_seed(0)
     model = hyperparameters.build(MODELS[name], chosen)
-    model.start(trainer.data)
-    batches = [next(trainer.data) for _ in range(2)]
+    data = model.batches(IMAGES, LABELS, BATCH)
+    model.start(data)
     twin = TWINS[type(model)](model)
     for net in model.parts(Module).values():
         net.to("float64")
+    place, streams = data.state(), backend.rng_state()
+
     latents = model.latents
-    model.latents = lambda *a, **k: mg.tensor(latents(*a, **k).numpy().astype("float64"))
-    given = Given([Batch(mg.tensor(b.images.numpy().astype("f8")), b.labels) for b in batches])
-    before = backend.rng_state()
-    ours = [model.step(given, t) for t in range(2)]
-    backend.set_rng_state(before)
+    model.latents = lambda *a, **k: double(latents(*a, **k))
+    ours = [model.step(Given(data, double), t) for t in range(2)]
     model.latents = latents
-    for t, batch in enumerate(batches):
-        theirs = twin.step(torch_tensor(batch.images), batch.labels, t)
-        assert list(theirs) == list(ours[t])
+
+    data.load_state(place)
+    backend.set_rng_state(streams)
+    for t, measured in enumerate(ours):
+        theirs = twin.step(Given(data, tensor), t)
+        assert list(theirs) == list(measured)
         for column, value in theirs.items():
-            yield f"{column} of step {t}", ours[t][column].numpy(), value.detach().numpy()
+            yield f"{column} of step {t}", measured[column].numpy(), value.detach().numpy()
     for net, module in model.parts(Module).items():
         weights = getattr(twin, net).state_dict()
         for key, value in module.state_dict().items():
             yield f"{net}.{key}", value.numpy(), weights[key].detach().numpy()
-
-
-def torch_tensor(x: mg.Tensor) -> Any:
-    from in_torch import tensor
-
-    return tensor(x)
 
 
 @pytest.mark.parametrize(
@@ -295,8 +299,6 @@ def test_the_twin_sees_a_step_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> 
     def step(self: GAN, data: Any, t: int) -> Any:
         real, _ = next(data)
         z, players = self.latents(len(real)), (self.generator, self.discriminator, self.game)
-        from minigan.models.gan import discriminator_step, generator_step
-
         measured = discriminator_step(*players, self.d_optimizer, real, z)
         return measured | generator_step(*players, self.g_optimizer, z)
 
