@@ -49,7 +49,7 @@ __all__ = [
 
 Arrays = dict[str, numpy.ndarray]
 
-FORMAT = 3  # of all files of a run together
+FORMAT = 3  # of all files of a run together; since 3 each net has a file of its own
 STATE_FORMAT = 2  # of what :func:`save` writes
 #: The arguments that may grow when a run is resumed; with any other one changed it is another run.
 LENGTH = ("epochs", "steps")
@@ -364,7 +364,7 @@ class Run:
         return tensors, info
 
     def _identity(self) -> dict[str, Any]:
-        """What a run and its tensor files have in common, wherever the data are and to the end."""
+        """What a run's files have in common: its arguments, but for its length and its data's name."""
         arguments = self.config.get("arguments", {})
         chosen = arguments.get("hyperparameters") or self.config.get("values", {})
         differs = (*LENGTH, "data", "hyperparameters")

@@ -89,7 +89,8 @@ def train(
     resumed run ends in the same bytes as one that was never stopped.
 
     Args:
-        model: a name of ``minigan.models.MODELS``, or a GAN, which keeps the weights it has.
+        model: a name of ``minigan.models.MODELS``, a GAN, which keeps the weights it has, or a
+            Recipe: a name with hyperparameters.
         data: the name of a data set, a folder, images as uint8 (N, H, W) or (N, C, H, W), or
             (images, labels). With ``resume`` it may be left out if the run has a name for it.
         epochs, steps: the length in all, given as one of the two; the model's ``epochs`` if none.

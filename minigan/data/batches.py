@@ -30,7 +30,7 @@ def to_pixels(images: numpy.ndarray) -> numpy.ndarray:
 
 
 class Epochs:
-    """Whose turn it is: row numbers, batch after batch, each epoch in a new order.
+    """Row numbers, batch after batch, each epoch in a new order.
 
     A subclass defines ``__next__``, which asks :meth:`rows` once and gives what stands there.
 
