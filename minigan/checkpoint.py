@@ -364,7 +364,7 @@ class Run:
         return tensors, info
 
     def _identity(self) -> dict[str, Any]:
-        """What a run's files have in common: its arguments, but for its length and its data's name."""
+        """What a run's files have in common: its arguments, but for length and name of the data."""
         arguments = self.config.get("arguments", {})
         chosen = arguments.get("hyperparameters") or self.config.get("values", {})
         differs = (*LENGTH, "data", "hyperparameters")
