@@ -1,8 +1,8 @@
 """Layer 6: the table of measures of a model's samples, each beside its floor.
 
 No number here means much alone: distances depend on how many samples there are, a likelihood on
-the width of its window. So each is taken twice, of n samples and of n training images in their
-place, which is the floor: what data themselves score. Both are compared with the same test images.
+the width of its window. So each is taken twice: of n samples, and of n training images in their
+place. The latter is the floor, what data themselves score. Both meet the same test images.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from minigan import backend, data
 from minigan.data import as_images
+from minigan.data.images import Bytes
 from minigan.metrics import (
     choose_sigma,
     frechet_distance,
@@ -29,15 +30,13 @@ from minigan.metrics.classifier import SHA256, features_and_probabilities
 
 __all__ = ["FEWEST", "MEASURES", "Measure", "Neighbours", "Reference", "evaluate", "measure"]
 
-Bytes = NDArray[numpy.uint8]
-
-#: Fewest samples that all measures accept.
+#: The smallest number of samples that all measures accept.
 FEWEST = 10
 #: Images that choose the width of the Parzen window, as in the code of Goodfellow et al. 2014.
 VALIDATION = 1000
 #: Samples whose nearest training image is looked for: all of them would take the most time.
 NEIGHBOURS = 1000
-#: Share of the test images that the classifier must read rightly, which of MNIST's is 0.99.
+#: The share of the test images that the classifier must read rightly; of MNIST's it reads 0.99.
 READABLE = 0.9
 
 
@@ -94,7 +93,8 @@ class Reference:
     Attributes:
         train: (m, 1, 28, 28), all of the training images.
         test: (n, 1, 28, 28); as many samples are measured.
-        features, classes: the test images' features (n, 64), and the share (10,) of each digit.
+        features: the test images' features, (n, 64).
+        classes: the share of each digit among the test images, (10,).
     """
 
     train: Bytes
@@ -106,8 +106,8 @@ class Reference:
     def of(cls, train: Bytes, test: Bytes, labels: Bytes | None, n: int) -> Reference:
         """The first n test images, or all if there are fewer, beside the training images.
 
-        Images are uint8 (N, 1, 28, 28) or (N, 28, 28). Raises ValueError if the classifier cannot
-        read them, or if there are no labels to tell, so that its features mean nothing.
+        Images are uint8 (N, 1, 28, 28) or (N, 28, 28). Raises ValueError if the classifier misreads
+        the test images, so that its features mean nothing, or if no labels tell whether it does.
         """
         if labels is None:
             raise ValueError(
@@ -137,7 +137,7 @@ class Neighbours(NamedTuple):
 
 
 def neighbours(samples: Bytes, reference: Reference) -> Neighbours:
-    """Of the first NEIGHBOURS samples, with pixels in [0, 1] for the distances."""
+    """The neighbours of the first NEIGHBOURS samples; distances are those of pixels in [0, 1]."""
     indices, distances = nearest_neighbours(samples[:NEIGHBOURS], reference.train)
     return Neighbours(reference.train[indices], distances / 255)
 
@@ -156,12 +156,13 @@ def measure(images: Bytes, reference: Reference) -> tuple[dict[str, Any], Neighb
     """All measures of images, uint8 (n, 1, 28, 28) or (n, 28, 28), as many as the test images.
 
     Returns:
-        The key of each of MEASURES with its number, and beside these: "kid_std" over its subsets,
-        "classes" (the share of each digit), "sigma" of the Parzen window, "parzen_error" (the
-        standard error over the test images). "imbalance" is half the sum of the absolute
+        (numbers, neighbours): the key of each of MEASURES with its number, and the nearest training
+        images as :func:`neighbours` finds them. "imbalance" is half the sum of the absolute
         differences of the classes' shares (total variation: 0 equal, 1 disjoint), "nearest" the
-        median distance to the nearest training image, pixels in [0, 1].
-        And the nearest training images themselves: see :func:`neighbours`.
+        median distance to the nearest training image, with pixels in [0, 1]. Further keys are
+        "kid_std", the standard deviation over KID's subsets; "classes", the share of each digit;
+        "sigma", the width of the Parzen window; and "parzen_error", the standard error over the
+        test images.
     """
     images = as_images(images)
     if images.shape != reference.test.shape:
@@ -196,8 +197,8 @@ def measure(images: Bytes, reference: Reference) -> tuple[dict[str, Any], Neighb
 def evaluate(samples: Bytes, reference: Reference) -> tuple[dict[str, Any], Neighbours]:
     """The samples' measures and the floor's, as JSON-able values, and the samples' neighbours.
 
-    The floor is measured on training images, drawn without replacement; its nearest neighbours
-    are those of test images, because a training image's is itself.
+    The floor is measured on training images, drawn without replacement. Its nearest neighbours
+    are those of the test images, because a training image is its own neighbour.
     """
     numbers, found = measure(samples, reference)
     first, _ = data.hold_out(reference.train)

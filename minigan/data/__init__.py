@@ -1,9 +1,8 @@
 """Layer 5: data to learn from: MNIST and its kin, folders of PNGs, and mixtures of Gaussians."""
 
-from minigan.data.images import DamagedDataError, FileInfo, as_images
+from minigan.data.images import as_images
 from minigan.data.mnist import (
     NAMES,
-    Source,
     fetch,
     fingerprint,
     hold_out,
@@ -12,6 +11,7 @@ from minigan.data.mnist import (
     load_mnist,
     verify,
 )
+from minigan.data.source import DamagedDataError, FileInfo, Source
 from minigan.data.toy import GaussianMixture, grid25, ring8
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Layer 5: endless batches of pictures that belong together, and the way from pixels to a net.
 
 A GAN draws as many batches in a step as its algorithm asks for. Each epoch shows the pictures in a
-new order, of the "shuffle" stream; what fills no whole batch at its end is left out.
+new order, drawn from the "shuffle" stream; what fills no whole batch at its end is left out.
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ def to_pixels(images: numpy.ndarray) -> numpy.ndarray:
 
 
 class Epochs:
-    """Row numbers, batch after batch, each epoch in a new order.
+    """Which rows are next: their numbers, batch after batch, each epoch in a new order.
 
-    A subclass defines ``__next__``, which asks :meth:`rows` once and gives what stands there.
+    A subclass defines ``__next__``, which asks :meth:`rows` once and gives what those rows hold.
 
     Args:
-        lengths: how many rows each set has. Sets of different lengths are shuffled apart; what
-            belongs together row by row is one set.
+        lengths: how many rows each set has. Each set is shuffled by itself, so that what belongs
+            together row by row is one set.
         batch_size: rows in a batch, at least 2 and at most as many as the smallest set has.
 
     Attributes:
-        drawn: batches so far. per_epoch: batches in an epoch, which ends with the smallest set.
+        drawn: how many batches were drawn so far.
+        per_epoch: how many batches an epoch has; it ends when the smallest set does.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int):
@@ -75,12 +76,12 @@ class Epochs:
 
     @property
     def epoch(self) -> float:
-        """Epochs drawn so far, with the part of the one that has begun."""
+        """How many epochs were drawn so far, with the part of the current one as a fraction."""
         return self.drawn / self.per_epoch
 
     @property
     def seen(self) -> int:
-        """Rows drawn so far."""
+        """How many rows were drawn so far."""
         return self.drawn * self.batch_size
 
     def state(self) -> dict[str, Any]:
@@ -97,7 +98,7 @@ class Epochs:
 class Batch(NamedTuple):
     """Pictures, float32 (batch_size, C, H, W) in [−1, 1] on the device, and their labels.
 
-    Labels stay on the host, (batch_size,), until they are used; without any they are None.
+    Labels (batch_size,) stay on the host until they are used; they are None if there are none.
     """
 
     images: Tensor

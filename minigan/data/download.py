@@ -1,4 +1,4 @@
-"""Layer 5: download one file, give a silent mirror up after seconds, keep nothing unchecked."""
+"""Layer 5: one file's download: a silent mirror is given up in seconds, nothing unchecked kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-with warnings.catch_warnings():  # of tqdm, in notebooks without widgets, where it draws with text
+with warnings.catch_warnings():  # tqdm warns in notebooks without widgets, but draws with text
     warnings.filterwarnings("ignore", message="IProgress not found")
     import pooch
 
@@ -19,10 +19,10 @@ TIMEOUT = 4.0  # seconds for a mirror to answer, and for a pause in what it send
 
 
 def download(url: str, target: Path, check: Callable[[bytes], object]) -> None:
-    """Write what is at `url` to `target`, with a progress bar on stderr; returns once it is there.
+    """Write what is at ``url`` to ``target``, with a progress bar on stderr.
 
-    Raises OSError if the mirror does not deliver, and whatever `check` raises; `target` is then
-    as it was.
+    Raises OSError if the mirror does not deliver, and whatever ``check`` raises; ``target`` is
+    then as it was.
     """
     fetch = pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16, timeout=TIMEOUT)
     problem = f"no answer within {TIMEOUT:g} seconds"

@@ -15,7 +15,8 @@ import struct
 import zlib
 
 import numpy
-from numpy.typing import NDArray
+
+from minigan.data.images import Bytes
 
 
 def gunzip(compressed: bytes) -> bytes:
@@ -35,8 +36,8 @@ def gunzip(compressed: bytes) -> bytes:
     return content
 
 
-def decode(raw: bytes, item: tuple[int, ...]) -> NDArray[numpy.uint8]:
-    """The array in an IDX file, uint8 (N, *item), N > 0; `item` is (28, 28), for labels ()."""
+def decode(raw: bytes, item: tuple[int, ...]) -> Bytes:
+    """The array in an IDX file, uint8 (N, *item), N > 0; ``item`` is (28, 28), or () for labels."""
     ndim = 1 + len(item)
     header = 4 + 4 * ndim
     if len(raw) < header:

@@ -6,37 +6,14 @@ Channels are red, green and blue, and a pixel runs from 0 for black to 255 for f
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
+#: An array of bytes: pictures, labels.
 Bytes = NDArray[numpy.uint8]
-
-
-class DamagedDataError(ValueError):
-    """A data file is not what it should be; the message names the file and the fault."""
-
-
-@dataclass(frozen=True)
-class FileInfo:
-    """One file, or one folder of PNGs, as it was found.
-
-    Size and SHA-256 are those of the decompressed bytes, of PNGs those of the pixels.
-    """
-
-    file: str
-    kind: str
-    path: str
-    bytes: int | None
-    sha256: str | None
-    problem: str
-
-    @property
-    def ok(self) -> bool:
-        return not self.problem
 
 
 def as_images(images: NDArray[Any], name: str = "images") -> Bytes:

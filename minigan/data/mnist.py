@@ -3,15 +3,13 @@
 A data set is four IDX files: images (N, 28, 28) and labels (N,), for training and for testing.
 They may be gzipped, so what identifies one is the SHA-256 of its decompressed bytes. All four
 come from one place, and a damaged file is an error, never a reason to look further. A folder of
-the user's own may hold PNGs in their place, which `png` reads.
+the user's own may hold PNGs in their place, which :mod:`minigan.data.png` reads.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -24,8 +22,9 @@ from numpy.typing import NDArray
 from minigan.data import png
 from minigan.data.download import download, pooch
 from minigan.data.idx import decode, gunzip
-from minigan.data.images import Bytes, DamagedDataError, FileInfo, as_images
+from minigan.data.images import Bytes, as_images
 from minigan.data.images import say as _say
+from minigan.data.source import DamagedDataError, FileInfo, Source
 
 SPLITS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -63,26 +62,17 @@ MIRRORS = {
 }
 EMBEDDED = "10,000 training and 2,000 test digits"
 PNGS = "folder of PNGs"
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
+#: Where Debian's package dataset-fashion-mnist puts its files.
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 _embedded_instead = False  # once MNIST could not be downloaded, this process does not try again
-
-
-@dataclass(frozen=True)
-class Source:
-    """A folder with four files or with PNGs, and what is known about them."""
-
-    kind: str  # "MINIGAN_DATA", "cache", "Debian package", "embedded", "folder" or "folder of PNGs"
-    folder: Traversable
-    sha256: Mapping[str, str]  # empty for a user's own folder
-    remedy: str  # what to do about a damaged file
 
 
 def load_mnist(split: str = "train") -> tuple[Bytes, Bytes]:
     """MNIST's images, uint8 (N, 1, 28, 28), and labels, uint8 (N,): 60,000, for "test" 10,000.
 
-    The folder MINIGAN_DATA names comes first, then the cache, then a download. Where there is none
-    of these, an embedded subset of 10,000 and 2,000 digits is used, with a line on stderr.
+    The folder that MINIGAN_DATA names comes first, then the cache, then a download. If all three
+    fail, an embedded subset of 10,000 and 2,000 digits is used, with a line on stderr.
     """
     _check_split(split)
     return _read_split(_locate("mnist") or _download_or_embedded("mnist"), split)
@@ -92,8 +82,8 @@ def load(name: str | os.PathLike[str], split: str = "train") -> tuple[Bytes, Byt
     """Images, uint8 (N, C, H, W), and labels, uint8 (N,), of a data set by its name or its folder.
 
     Names are "mnist", "mnist-mini" (the embedded subset) and "fashion-mnist". A folder holds four
-    IDX files, or PNGs of one size, in a folder for each class or without classes, whose labels are
-    None: see :mod:`minigan.data.png`.
+    IDX files, or PNGs of one size, all together or in a folder for each class. Without classes the
+    labels are None: see :mod:`minigan.data.png`.
 
     Raises ValueError for an unknown name or split and for damaged or altered files, and
     FileNotFoundError for missing ones.
@@ -106,7 +96,7 @@ def load(name: str | os.PathLike[str], split: str = "train") -> tuple[Bytes, Byt
 
 
 def hold_out(images: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """All images but the last sixth, and those: the first 50,000 of MNIST's and its last 10,000.
+    """All images but the last sixth, and the last sixth: of MNIST, 50,000 and 10,000 images.
 
     In the code of Goodfellow et al. 2014 a GAN is trained on the former, and the first 1,000 of the
     latter choose the width of its Parzen window.
@@ -118,8 +108,8 @@ def hold_out(images: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 def fingerprint(images: NDArray[Any], labels: NDArray[Any] | None) -> str:
     """SHA-256 of the images' bytes followed by the labels', for the record of a run.
 
-    Before them stands the images' shape, if they are no labelled 28×28 grey ones: the same bytes
-    are many pictures.
+    The images' shape stands before them, unless they are labelled, grey and 28×28, because the same
+    bytes can be pictures of many shapes.
     """
     images = as_images(images)
     known = images.shape[1:] == (1, 28, 28) and labels is not None
@@ -129,10 +119,11 @@ def fingerprint(images: NDArray[Any], labels: NDArray[Any] | None) -> str:
 
 
 def info(name: str | os.PathLike[str] = "mnist") -> list[FileInfo]:
-    """The files that `load` would read, without a download; `problem` tells what is wrong with one.
+    """The files that :func:`load` would read, without a download, and what is wrong with each.
 
     Where the data set is not on this machine, a line on stderr says so. MNIST's files are then
-    those of the embedded subset, Fashion-MNIST has none. FileNotFoundError if only some are there.
+    those of the embedded subset, Fashion-MNIST has none. Raises FileNotFoundError if only some of
+    the files are there.
     """
     source = _locate(name)
     if source is None:
@@ -144,7 +135,7 @@ def info(name: str | os.PathLike[str] = "mnist") -> list[FileInfo]:
 
 
 def verify(name: str | os.PathLike[str] = "mnist") -> Source:
-    """Read and check all files, without a download; raises as `load` does."""
+    """Read and check all files, without a download; raises as :func:`load` does."""
     source = _locate(name)
     if source is None:
         raise FileNotFoundError(_absent(str(name)))
@@ -184,7 +175,7 @@ def _check_split(split: str) -> None:
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")
 
 
-# Where the files are
+# --- Where the files are --------------------------------------------------------------------------
 
 
 def _locate(name: str | os.PathLike[str]) -> Source | None:
@@ -229,7 +220,7 @@ def _own_folder(name: str | os.PathLike[str]) -> Source:
 
 
 def _absent(name: str) -> str:
-    """That a data set is not on this machine, what `load` does then, and what can be done."""
+    """Words for a data set that is not on this machine: what :func:`load` does, what helps."""
     instead = f", or else the embedded subset is used: {EMBEDDED}" if name == "mnist" else ""
     return (
         f"{name} is not on this machine. Where it is needed, it is downloaded to "
@@ -292,8 +283,8 @@ def _holds_all(folder: Path, remedy: str) -> bool:
 def _path(folder: Traversable, file: str) -> Traversable | None:
     """A data set's file in a folder, by its own name or by one that unpacking gives it.
 
-    Others are letters of any case, "train-images.idx3-ubyte", which stands inside of the .gz, and
-    a folder of the file's name with the file in it, as on Kaggle.
+    Those names are its own in letters of any case, "train-images.idx3-ubyte", which stands inside
+    the .gz, and a folder of the file's name with the file in it, as on Kaggle.
     """
     # The .gz comes first, because a download puts it beside a raw file that is damaged.
     for path in (folder / (file + ".gz"), folder / file):
@@ -307,7 +298,7 @@ def _path(folder: Traversable, file: str) -> Traversable | None:
 
 
 def _named(folder: Traversable, file: str) -> list[Traversable]:
-    """What has a name like ``file`` in a folder, if it is one: files before folders."""
+    """What has a name like ``file`` in a folder, files before folders; nothing without a folder."""
 
     def plain(path: Traversable) -> str:
         return path.name.lower().removesuffix(".gz").replace(".", "-")
@@ -316,7 +307,7 @@ def _named(folder: Traversable, file: str) -> list[Traversable]:
     return sorted(found, key=lambda p: (p.is_dir(), p.name))
 
 
-# What is in them
+# --- What is in them ------------------------------------------------------------------------------
 
 
 def _content(source: Source, file: str) -> bytes:

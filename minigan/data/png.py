@@ -20,16 +20,17 @@ from importlib.resources.abc import Traversable
 import numpy
 from PIL import Image, UnidentifiedImageError
 
-from minigan.data.images import Bytes, DamagedDataError, FileInfo, say
+from minigan.data.images import Bytes, say
+from minigan.data.source import DamagedDataError, FileInfo
 
 #: How every PNG begins.
 START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
-#: What a colour type is called, if it is one of those that are not read.
+#: What the colour types are called that are not read.
 REFUSED = {3: "a palette", 4: "grey with transparency", 6: "colour with transparency"}
 
 
 def holds_pngs(folder: Traversable) -> bool:
-    """Whether there are PNGs in a folder, in its folders or in the folders of these."""
+    """Whether there are PNGs in a folder, in its folders, or in the folders within these."""
     level = [folder]
     for _ in range(3):
         found = [_entries(path) for path in level]
@@ -44,8 +45,8 @@ def load(folder: Traversable, split: str) -> tuple[Bytes, Bytes | None]:
 
     Raises:
         DamagedDataError: a file is no whole PNG.
-        ValueError: a picture is of another kind or size than the first; one of a kind that is not
-            read; or it is not clear from the folders what belongs to what.
+        ValueError: a picture is of another kind or size than the first, a picture is of a kind
+            that is not read, or the folders do not tell which picture belongs to which class.
     """
     splits = _splits(folder)
     if split not in splits:
@@ -85,7 +86,7 @@ def verify(folder: Traversable) -> None:
 
 
 def describe(folder: Traversable) -> list[FileInfo]:
-    """What :func:`load` would read: an entry for the folder, or for each of train and test."""
+    """What :func:`load` would read: one entry for the folder, or one for train and one for test."""
     found = []
     for split, path in _splits(folder).items():
         name, size, sha256, problem = "PNGs", None, None, ""
@@ -100,7 +101,7 @@ def describe(folder: Traversable) -> list[FileInfo]:
     return found
 
 
-# One file
+# --- One file -------------------------------------------------------------------------------------
 
 
 def read(path: Traversable) -> Bytes:
@@ -136,11 +137,11 @@ def decode(path: Traversable, content: bytes) -> Image.Image:
         raise DamagedDataError(f"{path}: damaged (found {found}, expected a PNG)")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # one is that of a picture far too large to be one
+            warnings.simplefilter("error")  # Pillow warns of a picture far too large to be one
             Image.open(io.BytesIO(content), formats=["PNG"]).verify()
             image = Image.open(io.BytesIO(content), formats=["PNG"])
             image.load()
-    except UnidentifiedImageError as error:  # whose words name a place in memory
+    except UnidentifiedImageError as error:  # its words name a place in memory
         raise DamagedDataError(f"{path}: damaged (its header is no PNG's)") from error
     except Exception as error:  # Pillow raises whatever its reader happens to run into
         raise DamagedDataError(f"{path}: damaged ({error})") from error
@@ -152,11 +153,11 @@ def _kind(picture: Bytes) -> str:
     return f"{w} wide, {h} high, {'grey' if c == 1 else 'in colour'}"
 
 
-# What lies where
+# --- What lies where ------------------------------------------------------------------------------
 
 
 def _splits(folder: Traversable) -> dict[str, Traversable]:
-    """The folder as "train", or its folders "train" and "test" if it has these two and no PNG."""
+    """The folder as "train", or its folders "train" and "test" if it has just these, no PNG."""
     pngs, folders, _ = _entries(folder)
     if not pngs and [path.name for path in folders] == ["test", "train"]:
         return {"train": folder / "train", "test": folder / "test"}
@@ -164,7 +165,7 @@ def _splits(folder: Traversable) -> dict[str, Traversable]:
 
 
 def _classes(folder: Traversable) -> dict[str, list[Traversable]]:
-    """The PNGs of each class by its name, in order; under "" if there are no classes."""
+    """The PNGs of each class by its name, in order; if there are no classes, all under ""."""
     pngs, folders, others = _entries(folder)
     if pngs and folders:
         raise ValueError(
@@ -192,7 +193,7 @@ def _classes(folder: Traversable) -> dict[str, list[Traversable]]:
 
 
 def _entries(folder: Traversable) -> tuple[list[Traversable], list[Traversable], list[Traversable]]:
-    """PNGs by their names, folders, and other files; each in the order of names, none hidden."""
+    """The PNGs, folders and other files in a folder, each in the order of names, none hidden."""
     pngs: list[Traversable] = []
     folders: list[Traversable] = []
     others: list[Traversable] = []

@@ -3,8 +3,8 @@
 Both standard layouts are those of Lin, Khetan, Fanti and Oh, "PacGAN: The power of two samples in
 generative adversarial networks" (2018, arXiv:1712.04086):
 
-    ring of 8:   mu_k = (cos(2 pi k / 8), sin(2 pi k / 8)),   variance 1e-4  (sigma = 0.01)
-    grid of 25:  mu in {-4, -2, 0, 2, 4}^2,                   variance 0.0025  (sigma = 0.05)
+    ring of 8:   μₖ = (cos(2πk/8), sin(2πk/8)),   variance 1e-4  (σ = 0.01)
+    grid of 25:  μ ∈ {−4, −2, 0, 2, 4}²,          variance 0.0025  (σ = 0.05)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from minigan.arguments import integer, number
 
 @dataclass(frozen=True, eq=False)
 class GaussianMixture:
-    """p(x) = 1/K sum_k N(x; mu_k, sigma^2 I), the mu_k being the rows of `centers` (K, 2)."""
+    """p(x) = 1/K Σₖ N(x; μₖ, σ²I); the μₖ are the rows of ``centers`` (K, 2), σ is ``sigma``."""
 
     centers: NDArray[numpy.float64]
     sigma: float
@@ -37,8 +37,10 @@ class GaussianMixture:
     def sample(
         self, n: int, seed: int | numpy.random.Generator | None = None
     ) -> NDArray[numpy.float32]:
-        """n independent points, float32 (n, 2). The same int gives the same points; a Generator is
-        drawn from and moves on."""
+        """n independent points, float32 (n, 2).
+
+        The same int as ``seed`` gives the same points; a Generator is drawn from and moves on.
+        """
         if integer("sample", "n", n) < 1:
             raise ValueError(f"sample: n must be at least 1, got {n}")
         rng = numpy.random.default_rng(seed)
@@ -61,7 +63,7 @@ def ring8(radius: float = 1.0, sigma: float = 0.01) -> GaussianMixture:
 
 
 def grid25() -> GaussianMixture:
-    """Twenty-five Gaussians of sigma 0.05 on a square grid, row by row from (-4, -4) to (4, 4)."""
+    """Twenty-five Gaussians, σ = 0.05, on a square grid, row by row from (−4, −4) to (4, 4)."""
     axis = numpy.arange(-4.0, 5.0, 2.0)
     y, x = numpy.meshgrid(axis, axis, indexing="ij")
     return GaussianMixture(numpy.stack([x.ravel(), y.ravel()], axis=1), sigma=0.05)

@@ -1,4 +1,4 @@
-"""Layer 5: what every measure asks of its arguments, the words of the errors, the result's type."""
+"""Layer 5: what every measure asks of its arguments, and the words of its errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Floats = NDArray[numpy.float64]
 
 
 def check_numbers(name: str, array: NDArray[Any]) -> None:
-    """TypeError unless the dtype is of integers or real floats, ValueError unless all is finite."""
+    """Raise TypeError unless the dtype is integer or float, ValueError unless all is finite."""
     if not isinstance(array, numpy.ndarray) or array.dtype.kind not in "iuf":
         found = getattr(array, "dtype", type(array).__name__)
         raise TypeError(f"{name} must be a NumPy array of integers or floats, got {found}")
@@ -23,7 +23,7 @@ def check_numbers(name: str, array: NDArray[Any]) -> None:
 
 
 def check_points(name: str, array: NDArray[Any], least: int = 1) -> None:
-    """As check_numbers, and ValueError unless the shape is (n, d), n >= least and d >= 1."""
+    """Raise as :func:`check_numbers`, and ValueError unless (n, d), n >= least and d >= 1."""
     check_numbers(name, array)
     if array.ndim != 2 or array.shape[0] < least or array.shape[1] < 1:
         raise ValueError(
@@ -32,7 +32,7 @@ def check_points(name: str, array: NDArray[Any], least: int = 1) -> None:
 
 
 def check_alike(a: str, shape_a: tuple[int, ...], b: str, shape_b: tuple[int, ...]) -> None:
-    """ValueError unless two shapes agree but for their first axis, the number of points."""
+    """Raise ValueError unless two shapes agree but for their first axis, the number of points."""
     if shape_a[1:] != shape_b[1:]:
         raise ValueError(
             f"{a} and {b} must have the same shape but for the first axis, got {shape_a} "
@@ -41,7 +41,7 @@ def check_alike(a: str, shape_a: tuple[int, ...], b: str, shape_b: tuple[int, ..
 
 
 def check_count(name: str, value: int, least: int, most: int | None = None, why: str = "") -> None:
-    """TypeError unless an integer, ValueError unless from least to most; `why` explains `most`."""
+    """Raise TypeError unless an integer, ValueError unless from least to most, explained by why."""
     if isinstance(value, bool) or not isinstance(value, int | numpy.integer):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < least:
@@ -51,5 +51,5 @@ def check_count(name: str, value: int, least: int, most: int | None = None, why:
 
 
 def check_sigma(owner: str, sigma: float) -> None:
-    """ValueError unless a standard deviation: positive and finite; TypeError unless a number."""
+    """Raise ValueError unless sigma is positive and finite, TypeError unless it is a number."""
     number(owner, "sigma", sigma, "(0, inf)")

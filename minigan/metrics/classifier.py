@@ -2,8 +2,8 @@
 
     28×28  →  conv 3×3·16, ReLU  →  14×14  →  conv 3×3·32, ReLU  →  7×7  →  64 units, ReLU  →  10
 
-What `tools/train_classifier.py` made of the 60,000 training digits lies beside this file, pinned by
-its SHA-256: another network is another measure. :func:`features` are its 64 units.
+What ``tools/train_classifier.py`` made of the 60,000 training digits lies beside this file, pinned
+by its SHA-256: another network is another measure. :func:`features` are its 64 units.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from minigan import backend, nn
 from minigan.autograd import Tensor, no_grad
 from minigan.checkpoint import load_pinned
 from minigan.data import as_images
+from minigan.data.images import Bytes
 from minigan.functional import softmax
 
-Bytes = NDArray[numpy.uint8]
 Floats32 = NDArray[numpy.float32]
 
-#: The weights, and what their bytes must be.
+#: The file of the weights, and the SHA-256 that its bytes must have.
 WEIGHTS = Path(__file__).parent / "classifier.safetensors"
 SHA256 = "d1f7089c9236347edb635bb0051d68910bd8cdbd83d199e0761393d07a0e121d"
-#: Layers of the network that lead to the features.
+#: How many layers of the network lead to the features.
 TO_FEATURES = 9
-#: Images at a time: more are not faster.
+#: How many images the network reads at a time: more are not faster.
 CHUNK = 500
 
 
@@ -62,7 +62,8 @@ def classify(images: Bytes) -> Floats32:
         images: uint8 (N, 1, 28, 28) or (N, 28, 28).
 
     Raises:
-        ValueError: another shape, or no images. TypeError: another dtype than uint8.
+        ValueError: another shape, or no images.
+        TypeError: another dtype than uint8.
         RuntimeError: the weights' file is not the one that this version was made with.
 
     What it cannot see: that an image is no digit. It was shown nothing else, and is sure of noise.
@@ -73,17 +74,17 @@ def classify(images: Bytes) -> Floats32:
 def features(images: Bytes) -> Floats32:
     """The 64 units (N, 64), float32 and >= 0, before the classifier's last layer.
 
-    Their unit is such that their mean square over MNIST's training digits is 1. Args and errors are
-    those of :func:`classify`.
+    They are scaled so that their mean square over MNIST's training digits is 1. Arguments and
+    errors are those of :func:`classify`.
 
-    What they cannot see: whatever does not help to tell ten digits apart, as the thickness of a
-    stroke, or a speck of noise beside it.
+    What they cannot see: whatever does not help to tell ten digits apart, such as how thick a
+    stroke is, or a speck of noise beside it.
     """
     return features_and_probabilities(images)[0]
 
 
 def features_and_probabilities(images: Bytes) -> tuple[Floats32, Floats32]:
-    """Both at once: (:func:`features`, :func:`classify`)."""
+    """What :func:`features` and :func:`classify` give, in one pass: (features, probabilities)."""
     digits = as_images(images)
     if digits.shape[1:] != (1, 28, 28):
         raise ValueError(
@@ -94,8 +95,8 @@ def features_and_probabilities(images: Bytes) -> tuple[Floats32, Floats32]:
     body, head = classifier[:TO_FEATURES], classifier[TO_FEATURES:]
     found, probabilities = [], []
     with no_grad():
-        for start in range(0, len(digits), CHUNK):
-            x = body(to_input(digits[start : start + CHUNK]))
+        for rows in backend.slices(len(digits), CHUNK):
+            x = body(to_input(digits[rows]))
             found.append(x.numpy())
             probabilities.append(softmax(head(x), axis=1).numpy())
     return numpy.concatenate(found), numpy.concatenate(probabilities)

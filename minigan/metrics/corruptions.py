@@ -1,7 +1,7 @@
 """Layer 5: ways to spoil samples, each known and of any strength: which measure notices?
 
-Each takes images, uint8 (n, C, h, w) or (n, h, w), and a strength from 0, which changes nothing, to
-1, and gives as many new images. The same arguments give the same images.
+Each takes images, uint8 (n, C, h, w) or (n, h, w), and a strength, from 0, which changes nothing,
+to 1, and gives as many new images. The same arguments give the same images.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from minigan import backend
 from minigan.data import as_images
+from minigan.data.images import Bytes
 from minigan.metrics.checks import check_alike
-
-Bytes = NDArray[numpy.uint8]
 
 
 def add_noise(images: Bytes, strength: float) -> Bytes:
@@ -37,23 +36,23 @@ def blur(images: Bytes, strength: float) -> Bytes:
 
 
 def drop_classes(images: Bytes, labels: Bytes, strength: float) -> Bytes:
-    """Digits below 10·strength, but never the 9, give their places to the others."""
+    """The digits below 10·strength, but never the 9, give their places to the other digits."""
     dropped = labels < min(10 * strength, 9)
     return _replaced(images, dropped, images[~dropped])
 
 
 def unbalance(images: Bytes, labels: Bytes, strength: float) -> Bytes:
-    """The digit 1 takes that share of all places, over and above its own."""
+    """The digit 1 takes ``strength`` as its share of all places, over and above its own."""
     return _replaced(images, _share(images, strength), images[labels == 1])
 
 
 def repeat_one(images: Bytes, strength: float) -> Bytes:
-    """The first image takes that share of all places."""
+    """The first image takes ``strength`` as its share of all places."""
     return _replaced(images, _share(images, strength), images[:1])
 
 
 def memorise(images: Bytes, train: Bytes, strength: float) -> Bytes:
-    """Training images, a new one each time, take that share of all places."""
+    """Training images, a new one each time, take ``strength`` as their share of all places."""
     check_alike("images", as_images(images).shape, "train", as_images(train, "train").shape)
     return _replaced(images, _share(images, strength), train)
 
@@ -64,12 +63,12 @@ def _to_bytes(x: NDArray[Any]) -> Bytes:
 
 
 def _share(images: Bytes, strength: float) -> NDArray[numpy.bool_]:
-    """True at that share of the places, the same ones and more for a larger strength."""
+    """True at a share ``strength`` of the places; a larger strength adds places to these."""
     return backend.generator(0).permutation(len(images)) < round(strength * len(images))
 
 
 def _replaced(images: Bytes, places: NDArray[numpy.bool_], pool: Bytes) -> Bytes:
-    """A copy with the images of the pool, over and over, in those places."""
+    """A copy of the images whose ``places`` hold the images of the pool, over and over."""
     as_images(images)
     copy = images.copy()
     copy[places] = numpy.resize(pool, copy[places].shape)

@@ -26,7 +26,7 @@ from minigan.metrics.checks import Floats
 
 Indices = NDArray[numpy.intp]
 
-#: Points to a side of a block: 8 MB of distances, and a few times that while they are worked on.
+#: How many points a block's side has: 8 MB of distances, and several times as much at work.
 BLOCK = 1024
 
 #: A pair is close if |x − y|² < CLOSE·(|x|² + |y|²): there four digits or more would be lost.
@@ -36,7 +36,7 @@ CLOSE = 1e-4
 def squared_distances(x: NDArray[Any], y: NDArray[Any]) -> Iterator[tuple[slice, slice, Floats]]:
     """Yield (rows, columns, block), where block[i, j] = |x[rows][i] − y[columns][j]|².
 
-    x is (n, d) and y is (m, d). Blocks come row by row, and belong to whoever receives them.
+    x is (n, d) and y is (m, d). Blocks come row by row, and the caller may write into them.
     """
     origin = x[0]
     for rows in slices(len(x), BLOCK):
@@ -63,7 +63,7 @@ def squared_distances_of_pairs(x: NDArray[Any], y: NDArray[Any], i: Indices, j: 
 
 
 def where(mask: NDArray[numpy.bool_]) -> tuple[Indices, Indices]:
-    """The rows and columns of what is true in a matrix: ``numpy.nonzero``, but fast where few are.
+    """The rows and columns of a matrix's true entries: ``numpy.nonzero``, but fast for few.
 
     >>> where(numpy.array([[False, True], [True, True]]))
     (array([0, 1, 1]), array([1, 0, 1]))

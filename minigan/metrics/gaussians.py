@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from minigan.metrics.checks import Floats, check_numbers, check_points
 
-#: How far a covariance may be from symmetric, and its eigenvalues from >= 0, beside its largest.
+#: How asymmetric or indefinite a covariance may be, relative to its largest entry or eigenvalue.
 ROUNDING = 1e-6
 
 
@@ -48,8 +48,8 @@ def frechet_distance(
 
     On features it is the score of Heusel 2017, "FID" if these are Inception's and not otherwise.
     The trace of the last root is the sum of the singular values of C₁^½ C₂^½, because their squares
-    are the eigenvalues of C₁^½ C₂ C₁^½. Taking them so spares the root of what rounding made of an
-    eigenvalue 0, and works for singular covariances and those that do not commute.
+    are the eigenvalues of C₁^½ C₂ C₁^½. This spares the root of what rounding made of an eigenvalue
+    0, and works for singular covariances and those that do not commute.
 
     Args:
         mu1, mu2: means, (d,).
@@ -59,7 +59,7 @@ def frechet_distance(
         A number >= 0, in squared units of the features.
 
     Raises:
-        ValueError: other shapes, a covariance that is none, or a number that is not finite.
+        ValueError: other shapes, a matrix that is no covariance, or a number that is not finite.
         TypeError: not arrays of integers or floats.
 
     What it cannot see: any difference beyond mean and covariance; and the smallness of a sample.
@@ -85,7 +85,7 @@ def frechet_distance(
 
 
 def _square_root(name: str, cov: Floats) -> Floats:
-    """C^½ = V Λ^½ Vᵀ from the eigenvectors and eigenvalues of C, with rounding's −1e-17 as 0."""
+    """C^½ = V Λ^½ Vᵀ from the eigenvectors and eigenvalues of C, with a rounded −1e-17 as 0."""
     asymmetry = numpy.abs(cov - cov.T)
     if asymmetry.max() > ROUNDING * numpy.abs(cov).max():
         i, j = (int(k) for k in numpy.unravel_index(asymmetry.argmax(), cov.shape))

@@ -30,9 +30,9 @@ def kernel_distance(
     estimates have to fall below it, so a negative value is no mistake.
 
     Args:
-        features_a, features_b: (n, d) and (m, d).
-        subsets: how many times `size` points of each are drawn, without replacement.
-        size: at most n and m, at least 2.
+        features_a, features_b: two sets of features, (n, d) and (m, d).
+        subsets: how many times ``size`` points of each set are drawn, without replacement.
+        size: how many points a subset has, at least 2 and at most n and m.
         seed: the same seed draws the same subsets.
 
     Returns:
@@ -63,7 +63,7 @@ def kernel_distance(
 
 
 def _mmd2(a: Floats, b: Floats) -> float:
-    """The unbiased estimate of MMD² from as many points a as b."""
+    """The unbiased estimate of MMD² from a and b, (n, d) each."""
     n, d = a.shape
 
     def kernel(x: Floats, y: Floats) -> Floats:

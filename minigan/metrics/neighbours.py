@@ -33,13 +33,13 @@ def nearest_neighbours(samples: NDArray[Any], train: NDArray[Any]) -> tuple[Indi
     """The nearest training image of each sample, by the Euclidean distance √Σ(s − t)².
 
     Args:
-        samples: (n, ...), vectors or images, uint8 too.
-        train: (m, ...), of the same shape but for the first axis; axes of length 1 do not count, so
-            (m, 28, 28) fits to (n, 1, 28, 28).
+        samples: vectors or images, (n, ...), uint8 too.
+        train: the training images (m, ...), of the same shape but for the first axis; axes of
+            length 1 do not count, so (m, 28, 28) fits (n, 1, 28, 28).
 
     Returns:
-        indices (n,) into train, of several at the same distance the smallest; and distances (n,),
-        float64, in the units of a pixel.
+        (indices, distances): the places (n,) in ``train``, the smallest one where several are
+        equally near, and the distances (n,), float64, in the units of a pixel.
 
     Raises:
         ValueError: shapes that do not fit, a number that is not finite.
@@ -78,12 +78,12 @@ def precision_recall(real: NDArray[Any], fake: NDArray[Any], k: int = 3) -> tupl
 
     A set stands for the union of balls, one around each of its points that reaches to the k-th
     nearest *other* point of the set. Precision is the share of fake points within the real balls,
-    recall the share of real points within the fake ones; on its surface is within. A point is told
-    from the others by its index: a copy of it, at distance 0, is another.
+    recall the share of real points within the fake balls; a point on a ball's surface is within. A
+    point is told from the others by its index: a copy of it, at distance 0, is another point.
 
     Args:
-        real, fake: features, (n, d) and (m, d).
-        k: from 1 to min(n, m) − 1.
+        real, fake: features of data and of samples, (n, d) and (m, d).
+        k: which neighbour a ball reaches to, from 1 to min(n, m) − 1.
 
     Returns:
         (precision, recall), each from 0 to 1.
@@ -92,8 +92,8 @@ def precision_recall(real: NDArray[Any], fake: NDArray[Any], k: int = 3) -> tupl
         ValueError: shapes that do not fit, k out of range, a number that is not finite.
         TypeError: not arrays of integers or floats, k no integer.
 
-    What they cannot see: how often. A mode with one sample in it may count as covered as a whole.
-    And one outlier in the data has a huge ball, in which everything counts as real.
+    What they cannot see: how often something is drawn. A mode with one sample in it may count as
+    covered as a whole. And an outlier in the data has a huge ball, in which all counts as real.
     """
     check_points("real", real, least=2)
     check_points("fake", fake, least=2)
@@ -129,7 +129,7 @@ def count_modes(samples: NDArray[Any], centers: NDArray[Any], sigma: float) -> t
     the quality 1 − e^(−9/2) = 0.989, and not 1.
 
     Args:
-        samples: (n, d).
+        samples: points, (n, d).
         centers: (k, d), the means of the mixture.
         sigma: the standard deviation of each component along each axis.
 

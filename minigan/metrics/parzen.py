@@ -24,13 +24,13 @@ def parzen_log_likelihood(samples: NDArray[Any], test: NDArray[Any], sigma: floa
         log p(t) = log 1/n Σᵢ exp(−|t − sᵢ|² / 2σ²) − d log(σ √2π)
 
     Args:
-        samples: (n, d), in the same units as the test points: pixels in [0, 1] in the paper.
-        test: (m, d).
+        samples: points (n, d), in the same units as ``test``: pixels in [0, 1] in the paper.
+        test: points (m, d).
         sigma: σ, the width of the window; see :func:`choose_sigma`.
 
     Returns:
-        (m,), float64, in nats, finite however far the samples are. The paper reports the mean, and
-        the standard error std/√m.
+        The logarithms (m,), float64, in nats, finite however far away the samples are. The paper
+        reports their mean, and its standard error std/√m.
 
     Raises:
         ValueError: shapes that do not fit, sigma not positive, a number that is not finite.
@@ -62,18 +62,19 @@ def choose_sigma(
     """The width of the Parzen window under which validation data are likeliest (Goodfellow 2014).
 
     Args:
-        samples: (n, d).
-        validation: (m, d), held out, and none of the points that the result is reported on.
-        sigmas: what to choose from; by default the ten of the paper's code, logspace(−1, 0).
+        samples: points (n, d).
+        validation: held-out points (m, d), and none of those that the result is reported on.
+        sigmas: the widths to choose from; by default the ten of the paper's code, logspace(−1, 0).
 
     Returns:
-        The one with the largest mean of :func:`parzen_log_likelihood`, of equals the first.
+        The width with the largest mean of :func:`parzen_log_likelihood`, the first if there are
+        several.
 
     Raises:
-        ValueError: no sigmas, or what :func:`parzen_log_likelihood` refuses. TypeError: the same.
+        ValueError, TypeError: as :func:`parzen_log_likelihood`; ValueError also for no sigmas.
 
-    What it cannot see: anything between and beyond the `sigmas`. If it chooses the first or the
-    last, a better one may lie outside.
+    What it cannot see: any width between and beyond ``sigmas``. If it chooses the first or the
+    last, a better width may lie outside.
     """
     grid = list(numpy.logspace(-1, 0, 10) if sigmas is None else sigmas)
     if not grid:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from minigan.metrics.checks import Floats, check_points
 
-#: How far the probabilities of a row may be from adding up to 1: they may come in float32.
+#: How far the sum of a row's probabilities may be from 1: they may come in float32.
 ROUNDING = 1e-5
 
 
@@ -22,8 +22,8 @@ def inception_score(probs: NDArray[Any]) -> float:
 
     p(y) is the mean of p(y|x) over the samples, so the divergences have the mean
     H(mean p) − mean H(p), with the entropy H(p) = −Σ p log p and 0·log 0 = 0. The score is 1 if the
-    classifier answers the same for all samples, and k if it is sure of each and each of the k
-    classes has as many. Only Inception's probabilities make it "the" inception score.
+    classifier answers the same for all samples, and k if it is sure of each sample and each of the
+    k classes has as many samples. Only Inception's probabilities make it "the" inception score.
 
     Args:
         probs: (n, k), the k probabilities p(y|x) of each of n samples.
