@@ -122,7 +122,7 @@ class Node:
         self.asked += 1
         return self._parents
 
-    def described(self):
+    def as_text(self):
         lines = [
             f"{node.name} from {', '.join(p.name for p in node.parents)}"
             for node in reachable(self)

@@ -1,8 +1,8 @@
 """The process that runs a learner's file: ``python -m minigan.grading.child``, a job on stdin.
 
-The job is JSON: the chapter's folder, the task, the file, the seed, the seconds that there are, and
-a secret. Each answer is one line, the secret and then JSON, on what was stdout when the
-process started; what the learner's code prints goes to stderr. A line without the secret counts for
+The job is JSON: the chapter's folder, the task, the file, the seed, the time limit in seconds, and
+a secret. Each answer is one line, the secret and then JSON, on what was stdout when the process
+started; what the learner's code prints goes to stderr. A line without the secret counts for
 nothing.
 """
 
@@ -23,8 +23,9 @@ from minigan.grading import platforms
 from minigan.grading.course import Chapter, load
 from minigan.grading.tasks import GraderError, Raised, run
 
+#: How many bytes of memory the process may have.
 MEMORY = 4 << 30
-#: Of a processor. The checker ends the process long before, unless it was killed itself.
+#: How much processor time it may use. The checker ends it long before, unless it was killed itself.
 SECONDS = 60
 
 
@@ -47,10 +48,10 @@ def main() -> None:
         tell(at_fault=str(error))
 
 
-def say_where(file: Path, seconds: float, tell: Callable[..., None]) -> None:
-    """After so many seconds, tell the line of the learner's file that is running."""
+def tell_line_after(file: Path, seconds: float, tell: Callable[..., None]) -> None:
+    """Once ``seconds`` have passed, tell which line of the learner's file is running."""
 
-    def look() -> None:
+    def tell_running_line() -> None:
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
         while frame is not None and frame.f_code.co_filename != str(file):
             frame = frame.f_back
@@ -58,7 +59,7 @@ def say_where(file: Path, seconds: float, tell: Callable[..., None]) -> None:
             with contextlib.suppress(OSError):  # the learner's code has closed it
                 tell(running=frame.f_lineno)
 
-    timer = threading.Timer(seconds, look)
+    timer = threading.Timer(seconds, tell_running_line)
     timer.daemon = True
     timer.start()
 
@@ -66,8 +67,8 @@ def say_where(file: Path, seconds: float, tell: Callable[..., None]) -> None:
 def grade(chapter: Chapter, file: Path, job: dict[str, Any], tell: Callable[..., None]) -> None:
     task = chapter.task(job["task"])
     tell(ready=True)
-    sys.path.append(str(file.parent))  # the last, where nothing in it can stand for a library
-    say_where(file, 0.8 * job["seconds"], tell)
+    sys.path.append(str(file.parent))  # the last entry, so that nothing in it replaces a library
+    tell_line_after(file, 0.8 * job["seconds"], tell)
     try:
         module = load(file, chapter.folder.name)
     except BaseException as error:  # exit() at import is a learner's mistake as well
@@ -84,7 +85,7 @@ def grade(chapter: Chapter, file: Path, job: dict[str, Any], tell: Callable[...,
 
 
 def _advice(error: BaseException, file: Path) -> str:
-    """What to do, where the error by itself does not say it."""
+    """What to do about an error that does not say it by itself."""
     name = str(getattr(error, "name", None)).partition(".")[0]
     if isinstance(error, NameError) and name == "get_ipython":
         return "; only a notebook has it: delete the line"

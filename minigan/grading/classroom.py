@@ -14,13 +14,13 @@ from minigan.grading.sandbox import TIME_LIMIT, Report, check_task
 from minigan.grading.submissions import Submission
 from minigan.grading.tasks import GraderError, Task
 
-#: What an honest file has no reason to name. A file that wants to cheat need not name it either.
+#: Words that an honest file has no reason to hold. A file can cheat without holding them, too.
 CHECKER = ("minigan.grading", "checks.py", "solution.py", "from solution", "import solution")
 
 
 @dataclass(frozen=True)
 class Grade:
-    """A submission's reports, by task, and what is to be said of its files."""
+    """A submission's reports, by task, and notes on its files."""
 
     submission: Submission
     reports: dict[str, Report]
@@ -35,7 +35,7 @@ class Grade:
 
     @cached_property
     def notes(self) -> str:
-        """What a teacher should look at: files as a whole, not wrong answers."""
+        """What a teacher should look at: troubles with files as a whole, not wrong answers."""
         notes = [*self.submission.notes, *self.files]
         files = dict.fromkeys(report.file for report in self.reports.values())
         for file in files:
@@ -61,8 +61,8 @@ def _text(file: Path) -> str:
 def grade(submission: Submission, chapters: Sequence[Chapter], seed: int) -> Grade:
     """Check every task of the chapters that were handed in, each in its own process.
 
-    Where several files are named for a chapter, the better of each task counts; a file that only
-    defines its functions counts where no named file has an answer.
+    Where several files are named for a chapter, the best answer to each task counts. A file without
+    the chapter's name that defines its functions counts where no named file has an answer.
     """
     reports: dict[str, Report] = {}
     notes = []
@@ -100,7 +100,7 @@ def grade(submission: Submission, chapters: Sequence[Chapter], seed: int) -> Gra
 def _check(chapter: Chapter, task: Task, file: Path, seed: int) -> Report:
     try:
         return check_task(chapter, task, file, seed, TIME_LIMIT)
-    except GraderError as error:  # which must not cost a class its table
+    except GraderError as error:  # it must not cost a class its table
         return Report(task, file, seed, trouble=f"the grader is at fault: {error}")
 
 
@@ -124,18 +124,18 @@ def as_csv(grades: Sequence[Grade], tasks: Sequence[Task]) -> str:
 
 
 def one_line(text: str) -> str:
-    """On one line, and no character of a name in it is a command to the terminal."""
+    """A text on one line, in which no character of a name is a command to the terminal."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
 
 
 def _cell(part: object) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """The text of a cell, which no spreadsheet takes for a formula."""
     text = one_line(str(part))
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def as_text(grades: Sequence[Grade], tasks: Sequence[Task]) -> str:
-    """The same for a terminal."""
+    """The table of :func:`as_csv` for a terminal, with the notes below it."""
     rows = [row[:-1] for row in csv.reader(io.StringIO(as_csv(grades, tasks)))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

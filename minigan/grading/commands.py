@@ -29,7 +29,7 @@ PASSED, FAILED, AT_FAULT, NOT_STARTED = range(4)
 
 
 class PathName(click.Path):
-    """A path, which "" is not: it would be the current directory."""
+    """A path. The empty text is none: it would be the current directory."""
 
     def __init__(self, **options: Any):
         super().__init__(path_type=Path, **options)
@@ -45,7 +45,7 @@ class CourseError(click.ClickException):
 
 
 def _command(name: str | None = None) -> Callable[[Callable[..., int]], click.Command]:
-    """A command that returns its exit code; a fault of the grader's is one line."""
+    """Make a function that returns its exit code a command; a fault of the grader is one line."""
 
     def decorate(function: Callable[..., int]) -> click.Command:
         @wraps(function)
@@ -70,7 +70,7 @@ _task = click.argument("what", metavar="TASK")
 @_command()
 @click.argument("what", metavar="CHAPTER")
 def start(what: str) -> int:
-    """Copy the stubs of CHAPTER (04, say) to exercises/work, where you fill them in."""
+    """Copy the stubs of CHAPTER (such as 04) to exercises/work, where you fill them in."""
     course = Course.find()
     chapter, _ = course.select(what)
     path, screen = course.shown(chapter.work), Screen()
@@ -92,9 +92,13 @@ def start(what: str) -> int:
 
 @_command()
 @click.argument("what", metavar="[CHAPTER|TASK]", default="")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Draw the same inputs again.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="The seed of an earlier check, to draw its inputs again.",
+)
 def check(what: str, seed: int | None) -> int:
-    """Check a task (04.4), a chapter (04), or all that was started."""
+    """Check a task (04.4), a chapter (04), or all tasks that were started."""
     course = Course.find()
     if what:
         chapter, tasks = course.select(what)
@@ -154,7 +158,11 @@ def _show_hint(course: Course, task: Task, screen: Screen) -> None:
 
 @_command()
 @_task
-@click.option("--give-up", is_flag=True, help="Open it before the task is passed; recorded.")
+@click.option(
+    "--give-up",
+    is_flag=True,
+    help="Show it before you have passed the task, and record that you gave up.",
+)
 def solution(what: str, give_up: bool) -> int:
     """Show a solution of TASK with its reasoning, once you have passed it."""
     course = Course.find()
@@ -176,9 +184,9 @@ def solution(what: str, give_up: bool) -> int:
 
 @_command()
 @click.argument("what", metavar="CHAPTER|TASK")
-@click.option("--restore", is_flag=True, help="Bring the latest backup of the chapter back.")
+@click.option("--restore", is_flag=True, help="Bring back the latest backup of the chapter.")
 def reset(what: str, restore: bool) -> int:
-    """Put stubs back, of a CHAPTER or of one TASK. A copy of your file is kept first."""
+    """Put back the stubs of a CHAPTER or of one TASK. A copy of your file is kept first."""
     course = Course.find()
     chapter, tasks = course.select(what)
     work, screen = Work(course.work), Screen()
@@ -211,7 +219,7 @@ def reset(what: str, restore: bool) -> int:
 @_command("list")
 @click.argument("what", metavar="[CHAPTER]", default="")
 def list_(what: str) -> int:
-    """Show the tasks: progress, difficulty, minutes."""
+    """Show the tasks with their progress, difficulty and minutes."""
     course = Course.find()
     chapters = [course.select(what)[0]] if what else list(course.chapters)
     show_list(course, chapters, Screen())
@@ -221,7 +229,7 @@ def list_(what: str) -> int:
 @_command()
 @click.argument("what", metavar="[CHAPTER|TASK]", default="")
 def watch(what: str) -> int:
-    """Check again whenever your file is saved. Keys: h hint, n next task, q quit."""
+    """Check again whenever your file is saved. Press h for a hint, n for the next task, q to quit."""
     course, screen = Course.find(), Screen()
     chapter, tasks = course.select(what) if what else _latest(course)
     if not chapter.work.exists():
@@ -247,7 +255,7 @@ def watch(what: str) -> int:
 
 
 def _latest(course: Course) -> tuple[Chapter, tuple[Task, ...]]:
-    """The chapter that was saved last."""
+    """The chapter whose file was saved last, and its tasks."""
     started = [chapter for chapter in course.chapters if chapter.work.exists()]
     if not started:
         raise click.UsageError("nothing was started yet; try: minigan start 01")
@@ -273,14 +281,23 @@ def _stamp(path: Path) -> Any:
 
 @_command()
 @click.argument("folder", type=PathName(exists=True, file_okay=False))
-@click.option("--chapter", "numbers", multiple=True, help="Only this chapter; may be repeated.")
-@click.option("--csv", "as_csv", is_flag=True, help="A table for a spreadsheet, on stdout.")
-@click.option("-o", "--out", type=PathName(dir_okay=False), help="Into a file.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="The same inputs for everybody.")
+@click.option("--chapter", "numbers", multiple=True, help="A chapter to grade; may be repeated.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write a table for a spreadsheet to stdout.")
+@click.option(
+    "-o",
+    "--out",
+    type=PathName(dir_okay=False),
+    help="Write the table for a spreadsheet to this file.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="The seed that everybody's inputs are drawn from; a new one by default.",
+)
 def grade(
     folder: Path, numbers: tuple[str, ...], as_csv: bool, out: Path | None, seed: int | None
 ) -> int:
-    """Grade the submissions in FOLDER: a folder or a file for each learner."""
+    """Grade the submissions in FOLDER, which holds a folder or a file for each learner."""
     course = Course.find()
     chapters = list(dict.fromkeys(course.select(n)[0] for n in numbers)) or list(course.chapters)
     found = submissions(folder, course.chapters)
@@ -306,7 +323,7 @@ def grade(
     try:
         write_atomic(out, table.encode("utf-8-sig"))
     except OSError:
-        click.echo(table, nl=False)  # which took long to make
+        click.echo(table, nl=False)  # it took long to make
         raise
     return 0
 

@@ -16,11 +16,11 @@ from minigan.grading.tasks import GraderError, Task
 
 
 class NoSuchTaskError(ValueError):
-    """What was asked for is no chapter or task of the course, or there is no course."""
+    """Raised for what is no chapter or task of the course, and where there is no course."""
 
 
 def load(path: Path, name: str) -> ModuleType:
-    """Run a file, of any suffix, as a module of that name.
+    """Run a file, of any suffix, as a module called ``name``.
 
     Bytecode beside it is neither read nor written, and its asserts and docstrings are there even
     under ``python -OO``.
@@ -132,7 +132,7 @@ class Course:
         return self.root / "exercises" / "work"
 
     def shown(self, path: Path) -> str:
-        """A path as a learner knows it."""
+        """A path as a learner knows it: relative to the course, if it lies within."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
     def chapter(self, number: str) -> Chapter:
@@ -146,8 +146,8 @@ class Course:
         )
 
     def select(self, what: Any) -> tuple[Chapter, tuple[Task, ...]]:
-        """A chapter and its tasks, from "04", or and one of them, from "04.4"."""
-        if not isinstance(what, str):  # 4.4 and 04 are numbers to Python, or none
+        """A chapter with all of its tasks, from "04", or with one of them, from "04.4"."""
+        if not isinstance(what, str):  # to Python 4.4 is a number, and 04 a syntax error
             raise NoSuchTaskError(f'{what!r} is no task; write it in quotes: "04.4", or "04"')
         number, dot, rest = what.partition(".")
         chapter = self.chapter(number)

@@ -11,7 +11,7 @@ from minigan.grading.sandbox import check_task
 def check(what: str) -> None:
     """Check a task ("04.4") or a chapter's tasks ("04") in the learner's file, and say the result.
 
-    ValueError if there is no such task, or no course in the current folder or above it.
+    Raises ValueError if there is no such task, or no course in the current folder or above it.
     """
     course = Course.find()
     chapter, tasks = course.select(what)

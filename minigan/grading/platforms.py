@@ -15,7 +15,7 @@ POSIX = os.name == "posix"
 
 
 def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-    """A process that can be ended together with the processes it starts."""
+    """Start a process that can be ended together with the processes that it starts."""
     pipe = subprocess.PIPE
     options |= {"stdin": pipe, "stdout": pipe, "stderr": pipe}
     if POSIX:
@@ -39,7 +39,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def death(code: int) -> str:
-    """What an exit code says: a signal's name where there are signals."""
+    """How a process ended, by its exit code: the signal's name, where there are signals."""
     if POSIX and code < 0:
         with contextlib.suppress(ValueError):
             return f"it crashed, {signal.Signals(-code).name}"
@@ -47,7 +47,7 @@ def death(code: int) -> str:
 
 
 def limit(memory: int, seconds: int) -> None:
-    """Let this process have no more bytes and processor time, where the system can be told so."""
+    """Limit this process's bytes of memory and seconds of processor time, where a system can."""
     if POSIX:
         import resource
 
@@ -59,9 +59,9 @@ def limit(memory: int, seconds: int) -> None:
 
 @contextlib.contextmanager
 def keys() -> Iterator[Callable[[float], str]]:
-    """Single keys: ``with keys() as key: key(0.2)`` waits that long for one, "" if none came.
+    """Single keys: ``with keys() as key: key(0.2)`` waits 0.2 s for one, and gives "" if none came.
 
-    Without a terminal there are none, and it only waits.
+    Without a terminal there are no keys, and ``key`` only waits.
     """
     if not sys.stdin or not sys.stdin.isatty():
         yield _wait

@@ -43,11 +43,14 @@ class Work:
         with FileLock(self.folder / ".lock"):
             yield
 
-    # --- progress ---
+    # --- Progress ---------------------------------------------------------------------------------
 
     def read(self) -> dict[str, Entry]:
-        """By task: passed {hash: when}, around {hash: {"file": hash, "checks": hash}}, score, of,
-        hints, gave_up. {} if there is nothing yet.
+        """The entry of each task by its id; {} if there is nothing yet.
+
+        An entry has the keys "passed" ({hash: when}), "around" ({hash: {"file": hash, "checks":
+        hash}}), "score" and "of" (checks passed at the last try, and all of them), "hints" (opened)
+        and "gave_up" (when), each only if there is something to say.
         """
         try:
             entries = json.loads(self.file.read_bytes())
@@ -71,7 +74,7 @@ class Work:
             return entry
 
     def record(self, report: Report) -> Entry:
-        """Remember how a check ended, if the task was begun; gives what is known of the task."""
+        """Remember how a check ended, if the task was begun, and return the task's entry."""
         if report.not_started:
             return self.read().get(report.task.id, {})
 
@@ -83,10 +86,10 @@ class Work:
 
         return self.update(report.task.id, change)
 
-    # --- files ---
+    # --- Files ------------------------------------------------------------------------------------
 
     def create(self, path: Path, text: str) -> bool:
-        """Write a new file; False, and nothing is touched, if there is one."""
+        """Write a new file; if there is one already, return False and touch nothing."""
         with self.locked():
             if path.exists():
                 return False
@@ -94,7 +97,7 @@ class Work:
             return True
 
     def replace(self, path: Path, new: bytes | Callable[[str], str]) -> Path | None:
-        """Write a file anew, and return where a copy of the old one is, if there was one."""
+        """Write a file anew; returns the path of the old file's backup, None if there was none."""
         with self.locked():
             old = self._backup(path) if path.exists() else None
             if not isinstance(new, bytes):
@@ -120,7 +123,7 @@ class Work:
 
 
 def state(entry: Entry, digest: str | None) -> str:
-    """ "passed", "changed" (since it passed), "tried" or "open", for code with this hash."""
+    """How code with this hash stands: "passed", "changed" since it passed, "tried" or "open"."""
     passed = entry.get("passed", {})
     if digest in passed:
         return "passed"

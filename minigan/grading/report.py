@@ -19,7 +19,7 @@ from minigan.grading.tasks import Task
 
 MARKS = {"passed": "✓", "changed": "~", "tried": "✗", "open": "–"}
 COLOURS = {"✓": "green", "✗": "red", "~": "yellow"}
-#: For a terminal whose encoding has no such characters.
+#: What stands for characters that a terminal's encoding lacks.
 PLAIN = str.maketrans(
     {
         "✓": "+", "✗": "x", "–": "-", "·": "|", "•": "*", "○": ".", "…": "~", "−": "-", "×": "x",
@@ -32,7 +32,7 @@ PLAIN = str.maketrans(
 
 
 class Screen:
-    """Where the words go: its width, whether it takes colour, and which characters it has."""
+    """The terminal or stream that words go to: its width, colours and characters."""
 
     def __init__(self) -> None:
         stream = sys.stdout
@@ -47,7 +47,7 @@ class Screen:
             self.plain = False
 
     def say(self, text: str = "", colour: str | None = None, bold: bool = False) -> None:
-        """One line or several; nothing in them is a command to the terminal."""
+        """Write one line or several; nothing in them is a command to the terminal."""
         text = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
         if self.plain:
             text = text.translate(PLAIN)
@@ -74,7 +74,7 @@ class Screen:
 
 
 def show_report(report: Report, course: Course, entry: Mapping[str, Any], screen: Screen) -> None:
-    """What ``minigan check`` says about one task."""
+    """Show what ``minigan check`` says about one task."""
     task, say = report.task, screen.say
     say(f"Checking {course.shown(report.file)} :: {', '.join(task.functions)}", bold=True)
     if report.not_started:
@@ -135,7 +135,7 @@ def show_report(report: Report, course: Course, entry: Mapping[str, Any], screen
 
 
 def _changes(report: Report, then: Mapping[str, str] | None) -> str:
-    """What is not as it was when the same code passed; no more is known of why it fails now."""
+    """What has changed since the same code passed; no more is known of why it fails now."""
     if then is None:  # a pass of an earlier version
         return ""
     parts = {"checks": "the course's checks", "file": "other lines of the file"}
@@ -146,7 +146,7 @@ def _changes(report: Report, then: Mapping[str, str] | None) -> str:
 
 
 def show_printed(report: Report, screen: Screen, lines: int = 12) -> None:
-    """What the learner's code printed, the end of it."""
+    """Show what the learner's code printed, the last ``lines`` lines of it."""
     printed = report.printed.rstrip().splitlines()
     if not printed:
         return
@@ -157,7 +157,7 @@ def show_printed(report: Report, screen: Screen, lines: int = 12) -> None:
 
 
 def digests(chapter: Chapter) -> dict[str, str | None]:
-    """The hash of each task's code as it stands in the learner's file, None where there is none."""
+    """By task, the hash of its code in the learner's file; None for a task without code."""
     try:
         source = Source.read(chapter.work)
     except (OSError, SyntaxError, ValueError):
@@ -171,13 +171,13 @@ def digests(chapter: Chapter) -> dict[str, str | None]:
 
 
 def states(chapter: Chapter, work: Work) -> dict[str, str]:
-    """How each task of a chapter stands."""
+    """By task of a chapter, how it stands; see :func:`minigan.grading.progress.state`."""
     entries, hashes = work.read(), digests(chapter)
     return {task.id: state(entries.get(task.id, {}), hashes[task.id]) for task in chapter.tasks}
 
 
 def show_chapter(chapter: Chapter, work: Work, screen: Screen) -> None:
-    """A chapter's tasks with progress, difficulty and minutes."""
+    """Show a chapter's tasks with progress, difficulty and minutes."""
     stand = states(chapter, work)
     done = sum(how in ("passed", "changed") for how in stand.values())
     head = f"{chapter.number}  {chapter.title}"

@@ -32,9 +32,12 @@ from minigan.grading.course import Chapter
 from minigan.grading.source import Source, sha, why_not
 from minigan.grading.tasks import GraderError, Outcome, Task
 
-TIME_LIMIT = 10.0  # seconds for the learner's code, from when everything else is imported
-START_LIMIT = 60.0  # seconds until then
-OUTPUT_LIMIT = 1 << 20  # bytes of what is printed that are kept, the last ones
+#: Seconds that the learner's code may take, once everything else is imported.
+TIME_LIMIT = 10.0
+#: Seconds that importing everything else may take.
+START_LIMIT = 60.0
+#: How many bytes are kept of what the learner's code prints; these are the last ones.
+OUTPUT_LIMIT = 1 << 20
 
 
 @dataclass
@@ -42,12 +45,13 @@ class Report:
     """What came of checking one task.
 
     Attributes:
-        outcomes: of the checks that ran, in order.
+        outcomes: how the checks that ran ended, in order.
         trouble: one line on what went wrong with the file or the process as a whole.
         not_started: there is no file, or the stub is untouched.
         printed: what the learner's code printed.
         digest: the hash of the code that was checked.
-        around: hashes of the whole "file" and of the task's "checks", which may change it all.
+        around: hashes of the whole "file" and of the task's "checks": a change in either may change
+            the outcomes of the same code.
     """
 
     task: Task
@@ -80,7 +84,7 @@ def check_task(
     seed: int | None = None,
     time_limit: float = TIME_LIMIT,
 ) -> Report:
-    """Check ``task`` in ``file`` (the learner's own by default). GraderError if that fails."""
+    """Check ``task`` in ``file``, by default the learner's; raises GraderError if it cannot."""
     file = (file or chapter.work).absolute()
     report = Report(task, file, secrets.randbelow(2**32) if seed is None else seed)
     try:
@@ -170,7 +174,7 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
                 report.line = running
             elif done is None and not ready:
                 death = child.death()
-                child.end()  # which reads the rest of what it said
+                child.end()  # this reads the rest of what it said
                 why = " ".join(child.printed.decode(errors="backslashreplace").split())
                 raise GraderError(f"its process did not start, {death}. {why[-300:]}")
             elif done is None:
@@ -183,9 +187,9 @@ def _run_child(chapter: Chapter, report: Report, time_limit: float) -> None:
 
 
 def _link(beside: Path, folder: Path) -> None:
-    """Let what lies beside a file be found by its name in the current folder of its process.
+    """Let what lies beside a learner's file be found by its name in its process's current folder.
 
-    A file that it reads is there, and one that it writes is written nowhere near.
+    The code finds the files that it reads there, and what it writes stays away from the originals.
     """
     with contextlib.suppress(OSError):  # Windows lets few users make links
         for path in beside.iterdir():
@@ -199,7 +203,7 @@ def _current(report: Report) -> str:
     return f'"{checks[at].name}"' if at < len(checks) else "the end"
 
 
-#: Of the variables that are Python's, those that say where it and its packages are.
+#: Python's environment variables that say where it and its packages are.
 PLACES = {
     "PYTHONHOME",
     "PYTHONPATH",
@@ -208,17 +212,17 @@ PLACES = {
     "PYTHONUSERBASE",
     "PYTHONNOUSERSITE",
 }
-#: How variables begin that change what Python, NumPy, matplotlib and minigan do.
+#: How the names of variables begin that change what Python, NumPy, matplotlib and minigan do.
 SETTINGS = ("PYTHON", "NUMPY", "NPY_", "MATPLOTLIBRC", "MINIGAN_")
-
+#: The variables that say how many threads products of matrices use.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def _environment(seed: int) -> dict[str, str]:
-    """Of the environment what says where things are, and nothing that could change a verdict.
+    """The child's environment: what says where things are, and nothing that changes a verdict.
 
-    A notebook's kernel, an editor or the user may have set what strips asserts, makes errors of
-    warnings, or asks for a window to draw in.
+    A notebook's kernel, an editor or the user may have set variables that strip asserts, turn
+    warnings into errors, or ask for a window to draw in.
     """
     kept = {k: v for k, v in os.environ.items() if k in PLACES or not k.startswith(SETTINGS)}
     package = str(Path(minigan.__file__).parent.parent)
@@ -234,7 +238,7 @@ def _environment(seed: int) -> dict[str, str]:
 
 
 class _Child:
-    """The process, with a thread for each of its two outputs."""
+    """The process that runs a learner's file, with a thread for each of its two outputs."""
 
     def __init__(self, job: bytes, folder: str, seed: int):
         self.process = platforms.start(

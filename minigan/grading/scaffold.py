@@ -1,7 +1,7 @@
 """The files of a new chapter of exercises, with one task in it, ready to be filled in.
 
-They work as they stand (the function doubles a number), so that each can be replaced step by step
-with the gate in tests/exercises telling what is missing.
+They work as they stand (the function doubles a number), so that each can be replaced step by step,
+while the gate in tests/exercises tells what is missing.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def {function}(x):
 
 
 def files(root: Path, number: str, name: str, function: str) -> dict[Path, str]:
-    """What to write where; the variants only in a clone that has the tests."""
+    """The text of each file to write, by its path; variants only in a clone that has the tests."""
     folder = root / "exercises" / f"ch{number}_{name}"
     texts = {
         folder / "exercise.py": STUB,

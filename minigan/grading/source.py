@@ -18,14 +18,14 @@ Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class Source:
-    """The text of one file. Raises SyntaxError (or ValueError, for no text) if it is not Python."""
+    """The text of one file. Raises SyntaxError if it is not Python, ValueError if it is no text."""
 
     def __init__(self, text: str, name: str = "<source>"):
         self.text = text
         if text.lstrip().startswith("{") and '"nbformat"' in text:
             raise SyntaxError("it is a notebook by another name; copy its functions into this file")
         try:
-            with warnings.catch_warnings():  # of which none is an error, whatever PYTHONWARNINGS is
+            with warnings.catch_warnings():  # PYTHONWARNINGS may make errors of them
                 warnings.simplefilter("ignore")
                 self.tree = ast.parse(text, name)
         except (RecursionError, MemoryError) as error:
@@ -53,14 +53,14 @@ class Source:
         return self.untouched(name) and not all(map(_is_stub, written))
 
     def line(self, name: str) -> int | None:
-        """The first line where a function of that name is defined, be it inside of another."""
+        """The first line where a function called ``name`` is defined, even one inside another."""
         lines = (
             n.lineno for n in ast.walk(self.tree) if isinstance(n, Function) and n.name == name
         )
         return min(lines, default=None)
 
     def digest(self, names: Iterable[str], as_written: bool = False) -> str:
-        """A hash of the functions and of all of the file that they use."""
+        """A hash of the functions and of everything in the file that they use."""
         wanted, queue = set(names), list(names)
         while queue:
             statement = self.definitions.get(queue.pop())
@@ -73,7 +73,7 @@ class Source:
         return sha(self._text(node) if as_written else self._code(node) for node in used)
 
     def _code(self, statement: ast.stmt) -> str:
-        """A statement without comments, layout and docstrings; as it stands if that is too hard."""
+        """A statement without comments, layout and docstrings, or as it stands if that fails."""
         try:
             copy = ast.parse(ast.unparse(statement))
             for node in ast.walk(copy):
@@ -99,7 +99,7 @@ class Source:
 
 
 def decode(data: bytes) -> tuple[str, str]:
-    """A file's text as Python reads it, and the encoding: UTF-8, or what a coding comment says."""
+    """A file's text as Python reads it, and its encoding: UTF-8 or that of a coding comment."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise ValueError("it is UTF-16 text, as Windows writes it; save it as UTF-8")
     if b"\0" in data:
@@ -123,7 +123,7 @@ def decode(data: bytes) -> tuple[str, str]:
 
 
 def why_not(error: OSError | SyntaxError | ValueError) -> str:
-    """Why a file gives no :class:`Source`, in a line."""
+    """Why a file gives no :class:`Source`, in one line."""
     if isinstance(error, SyntaxError):
         return f"not valid Python: {error.msg}"
     return f"cannot be read: {getattr(error, 'strerror', None) or error}"
@@ -173,7 +173,7 @@ def _defined(statement: ast.stmt) -> list[str]:
 def with_stubs(text: str, stubs: Source, names: Iterable[str]) -> str:
     """``text`` with these functions as they stand in ``stubs``; a missing one is added at the end.
 
-    A text that is no Python cannot be taken apart: SyntaxError.
+    Raises SyntaxError for a text that is no Python, which cannot be taken apart.
     """
     for name in names:
         stub = stubs.segment(name)

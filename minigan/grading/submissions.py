@@ -1,4 +1,4 @@
-"""What a class handed in: which files are whose, and of which chapter. Nothing is run here."""
+"""What a class handed in: whose a file is, and which chapter it is for. Nothing is run here."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from minigan.grading.course import Chapter
 from minigan.grading.source import Source, why_not
 
-#: Folders of tools, beside the hidden ones, in small letters.
+#: Names of tools' folders, in small letters; hidden folders are tools' too.
 TOOLS = {"__macosx", "__pycache__", "node_modules", "site-packages", "dist-packages"}
-#: What lies in a folder that is an environment of Python's.
+#: What a folder holds that is a virtual environment of Python.
 MARKS = ("pyvenv.cfg", "conda-meta")
-#: And in a copy of this library.
+#: What a folder holds that is a copy of this library.
 MODULES = ("__init__.py", "autograd.py", "backend.py")
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 
@@ -26,11 +26,11 @@ class Submission:
     """What one learner handed in.
 
     Attributes:
-        name: of its row; no two are alike.
-        named: by chapter, the files whose name says it; the exact name first.
-        guessed: by chapter, the other files that define functions of it.
-        notes: on what is not graded.
-        folder: what the names of files are relative to.
+        name: what its row is called; no two submissions have the same name.
+        named: for each chapter, the files that have its name; a file with the exact name is first.
+        guessed: for each chapter, the other files that define functions of its tasks.
+        notes: remarks on files that are not graded.
+        folder: the folder that the names of files are shown relative to.
     """
 
     name: str
@@ -48,10 +48,10 @@ class Submission:
 
 
 def submissions(folder: Path, chapters: Sequence[Chapter]) -> list[Submission]:
-    """A submission is a folder of ``folder``, or a file in it that could hold work; by name.
+    """The submissions by name: each folder within ``folder``, and each file that may hold work.
 
-    ``chapters`` are all of the course: a file belongs to one of them by its name, or to those whose
-    functions it defines, or to none.
+    ``chapters`` are all chapters of the course: a file belongs to one of them by its name, or to
+    those whose functions it defines, or to none.
     """
     found = []
     for path in sorted(folder.absolute().iterdir(), key=lambda path: path.name):
@@ -77,7 +77,7 @@ def _may_hold_work(name: str) -> bool:
 
 
 def _is_copy(name: str) -> bool:
-    """Whether a file is what an editor keeps of another."""
+    """Whether a file is a copy that an editor keeps of another."""
     return bool(re.search(r"^#|^~\$|~$|-checkpoint\.\w+$", name.casefold()))
 
 
@@ -94,7 +94,7 @@ def _is_library(folder: Path) -> bool:
 
 
 def _of_folder(top: Path, chapters: Sequence[Chapter]) -> Submission:
-    """The files at any depth, the nearest first, without those of tools and of the course."""
+    """The submission in a folder: files at any depth, but those of tools and of the course."""
     files: list[Path] = []
     notes: list[str] = []
     course = False
@@ -145,7 +145,7 @@ def _sorted(
     notes: list[str],
     nothing: str = "",
 ) -> Submission:
-    """The submission of these files; ``nothing`` is its note if none of them is of a chapter."""
+    """The submission of these files; ``nothing`` is its note if no file belongs to a chapter."""
     found = Submission(name, folder=folder)
     python = [f for f in files if f.suffix.casefold() == ".py" and not _is_copy(f.name)]
     strange = []
@@ -184,7 +184,7 @@ def _few(notes: list[str]) -> list[str]:
 
 
 def _what(file: Path) -> str:
-    """What a file is that is not graded, and what to do."""
+    """What an ungraded file is, and what to do about it."""
     if file.suffix.casefold() in ARCHIVES:
         return "an archive; unpack it"
     if file.suffix.casefold() == ".ipynb":
@@ -195,7 +195,7 @@ def _what(file: Path) -> str:
 def _chapters_of(
     file: Path, chapters: Sequence[Chapter]
 ) -> tuple[list[Chapter], list[Chapter], str]:
-    """The chapters that a file is of by name, those by its functions alone, and what ails it."""
+    """A file's chapters by its name, its chapters by its functions alone, and what ails it."""
     defined: set[str] = set()
     try:
         source = Source.read(file)
@@ -213,18 +213,18 @@ def _chapters_of(
 
 
 def _says(file: Path, chapter: Chapter) -> bool:
-    """Whether a file's name says that it is of a chapter, or its folder's where the course does."""
+    """Whether a file has a chapter's name, or is exercise.py in a folder with that name."""
     stub = (chapter.folder.name, "exercise.py")
     return (file.parent.name, file.name) == stub or bool(_full_name(chapter).search(file.stem))
 
 
 def _full_name(chapter: Chapter) -> re.Pattern[str]:
-    """ "ch04_gan_game", also as "CH4-GAN-Game"."""
+    """The pattern of a chapter's name: "ch04_gan_game", also as "CH4-GAN-Game"."""
     words = map(re.escape, chapter.folder.name.split("_")[1:])
     return re.compile(r"[\W_]*".join([f"ch0*{int(chapter.number)}", *words]), re.IGNORECASE)
 
 
 def _number(chapter: Chapter) -> re.Pattern[str]:
-    """ "ch04", "chapter 4": enough where nothing in the file itself says more."""
+    """The pattern of a chapter's number: "ch04", "chapter 4", for files where nothing says more."""
     number = int(chapter.number)
     return re.compile(rf"(?<![a-z])ch(apter)?[\W_]*0*{number}(?!\d)", re.IGNORECASE)

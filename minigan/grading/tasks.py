@@ -38,7 +38,7 @@ class GraderError(Exception):
 
 
 class Unlike(Exception):
-    """What a check came to see is not there; raised by a ``see`` that looks into a result."""
+    """Raised by a ``see`` that looks into a result and does not find what it came to see."""
 
     def __init__(self, label: str, yours: str, expected: str):
         super().__init__(label, yours, expected)
@@ -47,7 +47,7 @@ class Unlike(Exception):
 
 @dataclass(frozen=True)
 class Where:
-    """An expectation that more than one value meets: its words, and the test of a value."""
+    """An expectation that more than one value meets: ``text`` says it, ``holds`` tests a value."""
 
     text: str
     holds: Callable[[Any], Any]
@@ -55,7 +55,11 @@ class Where:
 
 @dataclass(frozen=True)
 class Idea:
-    """A known wrong idea: its name in "looks like ...", and a function that computes by it."""
+    """A known wrong idea: the words after "looks like", and a function that computes by it.
+
+    Attributes:
+        of: which of the task's functions it is about; the first unless given.
+    """
 
     looks_like: str
     function: Callable[..., Any]
@@ -63,7 +67,7 @@ class Idea:
 
 
 def returned(function: Callable[..., Any], *args: Any) -> Any:
-    """What a check sees unless it says otherwise."""
+    """The value that a function returns: what a check sees unless it says otherwise."""
     return function(*args)
 
 
@@ -72,17 +76,18 @@ class Check:
     """One thing that must hold.
 
     Attributes:
-        name: a few words, one line of the report.
-        why: one sentence, shown when the check fails.
-        cases: rng -> list of argument tuples; drawn anew for each party, so all may write into it.
+        name: a few words that name it in a line of the report.
+        why: one sentence that is shown when the check fails.
+        cases: rng -> list of argument tuples. They are drawn anew for each function that is called,
+            so each may write into them.
         expect: (*args) -> what must be seen; the task's oracle unless given. An exception class
             stands for a call that must raise it, a :class:`Where` for a property.
         see: (function, *args) -> what is compared: an array, number, Tensor, or tuple or dict of
             these.
-        label: what the report calls it.
-        of: which of the task's functions is meant; the first unless given.
-        rtol, atol: allowed difference relative to the entry and to the largest entry (or to 1,
-            if all are 0); an infinite ``rtol`` looks at the kind and the shape alone.
+        label: what the report calls the value that is compared.
+        of: which of the task's functions is checked; the first unless given.
+        rtol, atol: the difference that is allowed, relative to the entry and to the largest entry
+            (or to 1, if all are 0). With an infinite ``rtol``, kind and shape alone are compared.
     """
 
     name: str
@@ -101,16 +106,16 @@ class Task:
     """A task of a chapter.
 
     Attributes:
-        id: "04.4".
+        id: the chapter's number and the task's, as "04.4".
         functions: the names that a learner defines.
-        title: what it is about, a few words.
-        difficulty: 1 to 3.
-        minutes: how long it takes a learner.
+        title: a few words that say what it is about.
+        difficulty: from 1, easy, to 3, hard.
+        minutes: how long a learner takes.
         read: where the chapter explains it: "chapter 04, section 5: " and the section's title.
-        hints: three, from a nudge to nearly there.
-        checks: in order, from shape to subtle.
+        hints: three hints, from a nudge to nearly the answer.
+        checks: the checks in order, from the shape to the subtle.
         ideas: the wrong ideas that are known.
-        oracle: what most checks expect.
+        oracle: a function that gives what must be seen, for checks without an ``expect``.
         returns: names of the parts of a result that is a tuple.
         mutates: positions of the arguments that the function is meant to change in place.
     """
@@ -151,7 +156,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one check ended; ``ok`` or with everything that the report says about it."""
+    """How one check ended: it passed, or it failed with everything that the report says of it."""
 
     check: str
     ok: bool
@@ -194,7 +199,7 @@ def run(task: Task, functions: Mapping[str, Any], seed: int) -> Iterator[Outcome
     """Run the checks in order, up to the first that fails."""
     for check in task.checks:
         with warnings.catch_warnings(), numpy.errstate(all="ignore"):
-            # Which a learner's file may have made errors: it is no fault of an oracle's.
+            # A learner's file may have turned warnings into errors; oracles must not meet these.
             warnings.simplefilter("ignore")
             outcome = _run_check(task, check, functions, seed)
         yield outcome
@@ -272,7 +277,7 @@ def _difference(got: Any, want: Any, check: Check, names: Sequence[str]) -> Diff
 
 
 def _diagnosis(task: Task, check: Check, got: list[Any], draw: Callable[[], Any], seed: int) -> str:
-    """The known wrong idea that gives what was given, and passes what was passed before."""
+    """The known wrong idea that gives what was given here, and passes the earlier checks too."""
     name = task.name_of(check)
     earlier = [c for c in task.checks[: task.checks.index(check)] if task.name_of(c) == name]
     for idea in task.ideas:
@@ -332,7 +337,7 @@ def _changed(
 
 
 def kind(value: Any) -> str:
-    """The type of what came back, in words: "a list", "None (is a return missing?)"."""
+    """A value's type in words: "a list", "None (is a return missing?)"."""
     name = type(value).__name__
     if value is None:
         return "None (is a return missing?)"
@@ -340,7 +345,7 @@ def kind(value: Any) -> str:
 
 
 def _numbers(value: Any) -> numpy.ndarray | None:
-    """A result as an array of NumPy's own, or None: nothing of a stranger's type is called."""
+    """A result as a plain NumPy array, or None; no method of an unknown type is called."""
     kind = type(value)
     if kind in (bool, int, float, str) or issubclass(kind, (numpy.generic, numpy.ndarray)):
         array = numpy.array(value, subok=False)
@@ -437,7 +442,7 @@ def _compare_numbers(
 
 
 def _apart(yours: Any, expected: Any) -> tuple[str, str]:
-    """Both in as many digits as it takes to tell them apart."""
+    """Two values as text, in as many digits as it takes to tell them apart."""
     for digits in (4, 7, 17):
         pair = show(yours, digits), show(expected, digits)
         if pair[0] != pair[1]:
@@ -470,5 +475,5 @@ def show(value: Any, digits: int = 4) -> str:
         return "{" + ", ".join(f"{k}: {show(v, digits)}" for k, v in list(value.items())[:8]) + "}"
     if issubclass(kind, types.FunctionType):
         return str(value.__name__)
-    described = getattr(kind, "described", None)  # a check's own class of arguments
-    return str(described(value)) if described is not None else f"<{kind.__name__}>"
+    as_text = getattr(kind, "as_text", None)  # a class that a chapter's checks define may have it
+    return str(as_text(value)) if as_text is not None else f"<{kind.__name__}>"

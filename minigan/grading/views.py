@@ -1,4 +1,4 @@
-"""What checks look at in a function that makes a loss of Tensors: its value and its slopes."""
+"""What checks see of a function that computes a loss from Tensors: its value and its slopes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def scalar_tensor(loss: Loss, *args: Tensor) -> Tensor:
 
 
 def is_scalar_tensor(loss: Loss, *args: Tensor) -> str:
-    """For a first check, of nothing but the kind of the result."""
+    """What a first check sees: whether the result is a scalar Tensor, and not yet its value."""
     scalar_tensor(loss, *args)
     return "a scalar Tensor"
 
