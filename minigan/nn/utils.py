@@ -62,7 +62,8 @@ def spectral_norm(
         setattr(module, f"{name}_{side}", spectral.unit(vector))
     spectral.iterate(module, matrix, 15)
     module._computed = {**module._computed, name: spectral}
-    vars(module)[name] = weight.detach()
+    module._decide(*vars(module))
+    vars(module)[name] = weight.detach()  # too late to be a constant
     return module
 
 
