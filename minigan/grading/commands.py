@@ -229,7 +229,10 @@ def list_(what: str) -> int:
 @_command()
 @click.argument("what", metavar="[CHAPTER|TASK]", default="")
 def watch(what: str) -> int:
-    """Check again whenever your file is saved. Press h for a hint, n for the next task, q to quit."""
+    """Check again whenever your file is saved.
+
+    Press h for a hint, n for the next task and q to quit.
+    """
     course, screen = Course.find(), Screen()
     chapter, tasks = course.select(what) if what else _latest(course)
     if not chapter.work.exists():
