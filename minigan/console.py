@@ -1,8 +1,9 @@
-"""Layer 6: what a long run says to whoever watches it, and what it hears: bars, lines, signals."""
+"""Layer 5: what a long run says to whoever watches it, and what it hears: bars, lines, signals."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import signal
 import sys
@@ -13,7 +14,15 @@ from typing import Any
 from tqdm.auto import tqdm as auto_tqdm
 from tqdm.std import tqdm as plain_tqdm
 
-__all__ = ["answered", "in_a_notebook", "progress", "said_first", "say", "stop_requested"]
+__all__ = [
+    "answered",
+    "in_a_notebook",
+    "progress",
+    "said_first",
+    "say",
+    "say_once",
+    "stop_requested",
+]
 
 
 #: What :func:`said_first` keeps for the next line.
@@ -27,6 +36,12 @@ def say(message: str) -> None:
     for text in lines:
         line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
         print(f"minigan: {line}", file=sys.stderr, flush=True)
+
+
+@functools.cache
+def say_once(message: str) -> None:
+    """:func:`say`, each message once per process."""
+    say(message)
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from PIL import Image
 
 from minigan import backend, cli, data, nn, plotting, runs
 from minigan.checkpoint import Run, load_tensors
+from minigan.console import say_once
 from minigan.data import mnist
 from minigan.models import MODELS, hyperparameters
 
@@ -946,11 +947,11 @@ def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(mnist, "DEBIAN", tmp_path / "debian")
     monkeypatch.setattr(mnist, "_embedded_instead", False)
     monkeypatch.setenv("NO_PROXY", "*")
-    mnist._say.cache_clear()
+    say_once.cache_clear()
     for name in ("mnist", "fashion-mnist"):
         monkeypatch.setitem(mnist.MIRRORS, name, ("http://127.0.0.1:9/", "http://127.0.0.1:9/b/"))
     yield
-    mnist._say.cache_clear()
+    say_once.cache_clear()
 
 
 def test_data_info_and_verify(digits: Path) -> None:
@@ -983,7 +984,7 @@ def test_fetch_without_a_network(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_offline")
 def test_info_and_verify_of_what_is_not_there() -> None:
     refused(minigan("data", "verify", "mnist"), 2, "minigan data fetch", "embedded subset is used")
-    mnist._say.cache_clear()
+    say_once.cache_clear()
     result = minigan("data", "info")
     assert result.code == 0 and result.out == minigan("data", "info", "mnist-mini").out
     assert "mnist is not on this machine." in result.err and "embedded subset" in result.err

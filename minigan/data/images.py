@@ -5,8 +5,6 @@ Channels are red, green and blue, and a pixel runs from 0 for black to 255 for f
 
 from __future__ import annotations
 
-import sys
-from functools import cache
 from typing import Any
 
 import numpy
@@ -43,9 +41,3 @@ def as_images(images: NDArray[Any], name: str = "images") -> Bytes:
             f"got {images.shape}{advice}"
         )
     return pictures
-
-
-@cache  # each message once per process
-def say(message: str) -> None:
-    """Write one line to stderr, about where data come from."""
-    print(f"minigan: {message}", file=sys.stderr)

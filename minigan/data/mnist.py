@@ -19,11 +19,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from minigan.console import say_once
 from minigan.data import png
 from minigan.data.download import download, pooch
 from minigan.data.idx import decode, gunzip
 from minigan.data.images import Bytes, as_images
-from minigan.data.images import say as _say
 from minigan.data.source import DamagedDataError, FileInfo, Source
 
 SPLITS = {
@@ -127,7 +127,7 @@ def info(name: str | os.PathLike[str] = "mnist") -> list[FileInfo]:
     """
     source = _locate(name)
     if source is None:
-        _say(_absent(str(name)))
+        say_once(_absent(str(name)))
         source = _embedded() if name == "mnist" else None
     if source and source.kind == PNGS:
         return png.describe(source.folder)
@@ -156,7 +156,7 @@ def fetch(name: str = "mnist") -> Path:
         raise ValueError(f"cannot download {name!r}: choose from {', '.join(MIRRORS)}")
     folder, reasons = _cache_folder(name), []
     if all(_describe(_cache(name), file).ok for file in FILES):
-        _say(f"{name} is in the cache already, and intact: nothing is downloaded")
+        say_once(f"{name} is in the cache already, and intact: nothing is downloaded")
         return folder
     for mirror in MIRRORS[name]:
         try:
@@ -194,7 +194,7 @@ def _locate(name: str | os.PathLike[str]) -> Source | None:
             if _holds_all(folder, "Add what is missing, or unset MINIGAN_DATA."):
                 remedy = "Replace it with an intact copy, or unset MINIGAN_DATA."
                 return Source("MINIGAN_DATA", folder, SHA256[name], remedy)
-        _say(f"there is no {name} in MINIGAN_DATA ({base}), looking elsewhere")
+        say_once(f"there is no {name} in MINIGAN_DATA ({base}), looking elsewhere")
     if name == "fashion-mnist" and _holds_all(DEBIAN, "Reinstall dataset-fashion-mnist."):
         return Source("Debian package", DEBIAN, SHA256[name], "Reinstall dataset-fashion-mnist.")
     return _cache(name) if all(_path(_cache_folder(name), file) for file in FILES) else None
@@ -231,7 +231,7 @@ def _absent(name: str) -> str:
 def _download_or_embedded(name: str) -> Source:
     global _embedded_instead
     if not _embedded_instead or name != "mnist":
-        _say(f"downloading {name} to {_cache_folder(name)}")
+        say_once(f"downloading {name} to {_cache_folder(name)}")
         try:
             fetch(name)
             return _cache(name)
@@ -239,7 +239,7 @@ def _download_or_embedded(name: str) -> Source:
             if name != "mnist":
                 raise FileNotFoundError(f"{error}. {_advice(name)}") from error
             _embedded_instead = True
-            _say(f"{error}. Using the embedded subset: {EMBEDDED}. {_advice(name)}")
+            say_once(f"{error}. Using the embedded subset: {EMBEDDED}. {_advice(name)}")
     return _embedded()
 
 

@@ -20,7 +20,8 @@ from importlib.resources.abc import Traversable
 import numpy
 from PIL import Image, UnidentifiedImageError
 
-from minigan.data.images import Bytes, say
+from minigan.console import say_once
+from minigan.data.images import Bytes
 from minigan.data.source import DamagedDataError, FileInfo
 
 #: How every PNG begins.
@@ -188,7 +189,9 @@ def _classes(folder: Traversable) -> dict[str, list[Traversable]]:
                 )
             classes[path.name] = pngs
     if others:
-        say(f"{folder}: files that are no PNGs are ignored: {len(others)}, {others[0].name} first")
+        say_once(
+            f"{folder}: files that are no PNGs are ignored: {len(others)}, {others[0].name} first"
+        )
     return classes
 
 

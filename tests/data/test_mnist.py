@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan import data
+from minigan.console import say_once
 from minigan.data import download, mnist
 from minigan.data.idx import decode, gunzip
 from tools import make_mini
@@ -75,7 +76,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(mnist.pooch, "os_cache", lambda project: tmp_path / "cache" / project)
     monkeypatch.setattr(mnist, "DEBIAN", tmp_path / "debian")
     monkeypatch.setattr(mnist, "_embedded_instead", False)
-    mnist._say.cache_clear()
+    say_once.cache_clear()
     digests = {file: hashlib.sha256(raw).hexdigest() for file, raw in TINY.items()}
     for name in ("mnist", "fashion-mnist"):
         monkeypatch.setitem(mnist.SHA256, name, digests)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from minigan import data
-from minigan.data import images as said
+from minigan.console import say_once
 from minigan.data import png
 
 pytestmark = pytest.mark.on_the_host("reads files, touches no array library")
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.on_the_host("reads files, touches no array library")
 
 @pytest.fixture(autouse=True)
 def nothing_said_yet() -> None:
-    said.say.cache_clear()
+    say_once.cache_clear()
 
 
 def pictures(n: int, *shape: int, seed: int = 0) -> np.ndarray:

@@ -35,8 +35,9 @@ LAYERS = [
         "metrics",
         "metrics.*",
         "checkpoint",
+        "console",
     ],
-    ["console", "divergence", "training", "plotting", "evaluation", "runs"],
+    ["divergence", "training", "plotting", "evaluation", "runs"],
     ["cli", "bench", "grading", "grading.*"],
 ]
 EXEMPT = ("__init__", "__main__")
