@@ -2,11 +2,11 @@
 
 Each library runs in a process of its own with the same number of threads, and all take turns: a few
 repetitions here, the same there, again. A round of turns gives one ratio minigan/other, and what is
-reported is the median over the rounds, so that a slow moment of the machine meets all of them. On a
-GPU the clock stops when it has finished; memory is measured on NumPy only.
+reported is the median over the rounds, so that a slow moment of the machine meets all of them. The
+clock stops when a GPU, if there is one, has finished; memory is measured on NumPy only.
 
-A training step is D's and G's: forward, backward and Adam, from the same weights, on the same new
-batch of 128 digits and the same fresh latents in every library. (Noise in place of digits is no
+A training step is D's step and G's: forward, backward and Adam, from the same weights, on the same
+new batch of 128 digits and the same fresh latents in every library. (Noise in place of digits is no
 test: D wins at once, and vanishing gradients fill the arrays with subnormal numbers, which are
 slow.) PyTorch runs in eager mode with its default memory format, contiguous (N, C, H, W); minigan's
 pictures are channels-last in memory, as inside its networks. In the source tree,
@@ -15,7 +15,6 @@ pictures are channels-last in memory, as inside its networks. In the source tree
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import multiprocessing
@@ -24,7 +23,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from itertools import pairwise
 from multiprocessing.connection import Connection
@@ -36,6 +35,7 @@ import numpy
 
 from minigan import backend
 from minigan.models import dcgan
+from minigan.nn.init import dcgan_
 
 BATCH = 128
 GENERATOR = (100, 256, 512, 1024, 784)
@@ -43,43 +43,72 @@ DISCRIMINATOR = (784, 1024, 512, 256, 1)
 WIDTH = 64  # the DCGAN's
 ADAM: dict[str, Any] = {"lr": 2e-4, "betas": (0.5, 0.999)}
 CHAIN = 1_000  # scalar operations in one measurement of the overhead
-WARM_UP = 3  # a library's compiler may look on at two steps
-SECONDS = 10.0  # for one row, roughly
-PAUSE = 0.3  # before a turn: the threads of whoever was on go on spinning for a while
+WARM_UP = 3  # a library's compiler may use the first two steps to learn what to compile
+SECONDS = 10.0  # how long one row takes, roughly
+PAUSE = 0.3  # seconds before a turn: the previous library's threads keep spinning for a while
 
 Task = Callable[[], Any]  # a step returns its two losses
 Tasks = dict[str, Callable[[], Task]]  # for each library, what builds its task
 Arrays = tuple[numpy.ndarray, ...]
 
-#: A library's package, where it has another name than the library.
+#: The packages of libraries whose package has another name.
 PACKAGES = {"pytorch": "torch"}
 
 # --- The same in every library: networks, weights, data, latents ----------------------------------
 
 
-def nets(nn: Any, model: str) -> tuple[Any, Any]:
-    """G and D of the dense GAN ("mlp", 2.9 million parameters) or of the DCGAN."""
-    if model == "mlp":
-        g, d = (
-            [layer for s in pairwise(sizes) for layer in (nn.Linear(*s), nn.LeakyReLU(0.2))][:-1]
-            for sizes in (GENERATOR, DISCRIMINATOR)
-        )
-        return nn.Sequential(*g, nn.Tanh()), nn.Sequential(*d)
+class Model(NamedTuple):
+    """A GAN whose step is timed.
+
+    Attributes:
+        nets: from a library's ``nn``, G and D in its layers.
+        init: starts the weights of one of minigan's nets; None keeps those of its layers.
+        picture: the shape in which D takes a picture.
+    """
+
+    nets: Callable[[Any], tuple[Any, Any]]
+    init: Callable[[Any], object] | None
+    picture: tuple[int, ...]
+
+
+def _dense(nn: Any) -> tuple[Any, Any]:
+    """G and D of the dense GAN, with 2.9 million parameters together."""
+    g, d = (
+        [layer for s in pairwise(sizes) for layer in (nn.Linear(*s), nn.LeakyReLU(0.2))][:-1]
+        for sizes in (GENERATOR, DISCRIMINATOR)
+    )
+    return nn.Sequential(*g, nn.Tanh()), nn.Sequential(*d)
+
+
+def _convolutional(nn: Any) -> tuple[Any, Any]:
+    """G and D of the DCGAN."""
     return dcgan.players(nn, GENERATOR[0], WIDTH)
 
 
+MODELS = {
+    "mlp": Model(_dense, None, (784,)),
+    "dcgan": Model(_convolutional, dcgan_, (1, 28, 28)),
+}
+
+
+def nets(nn: Any, model: str) -> tuple[Any, Any]:
+    """G and D of a model in the layers of ``nn``."""
+    return MODELS[model].nets(nn)
+
+
 def players(model: str) -> tuple[Any, Any]:
-    """minigan's own two, as they start; the others take over their weights."""
+    """minigan's G and D as they start; the nets of other libraries take over their weights."""
     import minigan as mg
 
     mg.manual_seed(0)
-    if model == "mlp":
-        return nets(mg.nn, model)
-    gan = mg.models.DCGAN(latent_dim=GENERATOR[0], width=WIDTH)
-    return gan.generator, gan.discriminator
+    both, init = nets(mg.nn, model), MODELS[model].init
+    if init is not None:
+        for player in both:
+            init(player)
+    return both
 
 
-@functools.cache
+@cache
 def digits() -> numpy.ndarray:
     from minigan import data
 
@@ -87,10 +116,10 @@ def digits() -> numpy.ndarray:
 
 
 def draws(model: str) -> Callable[[], Arrays]:
-    """A batch of digits, and latents for either player's step: new ones with every call."""
+    """A function that gives a new batch of digits, and new latents for either player's step."""
     from minigan.models.gan import to_tanh_range
 
-    shape = (BATCH, 1, 28, 28) if model == "dcgan" else (BATCH, DISCRIMINATOR[0])
+    shape = (BATCH, *MODELS[model].picture)
     images, rng = digits(), backend.generator(0)
 
     def draw() -> Arrays:
@@ -101,7 +130,7 @@ def draws(model: str) -> Callable[[], Arrays]:
 
 
 def _middle_layer() -> Arrays:
-    """x, w, y of the DCGAN's middle convolution, (N, C, H, W) stored as (N, H, W, C)."""
+    """The DCGAN's middle convolution: input x, kernel w, output y, channels-last in memory."""
     rng = backend.generator(0)
     shapes = (BATCH, 14, 14, WIDTH), (2 * WIDTH, 4, 4, WIDTH), (BATCH, 7, 7, 2 * WIDTH)
     x, w, y = (rng.standard_normal(s, dtype="float32").transpose(0, 3, 1, 2) for s in shapes)
@@ -109,7 +138,7 @@ def _middle_layer() -> Arrays:
 
 
 def chain(x: Any) -> Any:
-    """Scalar products one after the other: what an engine costs per operation."""
+    """CHAIN scalar products one after the other, which tell what an engine costs per operation."""
     y = x
     for _ in range(CHAIN):
         y = y * x
@@ -160,7 +189,7 @@ def minigan_chain() -> Task:
 
 
 def _pytorch_device() -> str:
-    """Where minigan computes, if this build of PyTorch can."""
+    """The device that minigan computes on, if this build of PyTorch can use it."""
     torch: Any = importlib.import_module("torch")
     return "cuda" if backend.on_gpu() and torch.cuda.is_available() else "cpu"
 
@@ -173,7 +202,7 @@ def pytorch_step(model: str) -> Task:
     g, d = (player.to(device) for player in nets(torch.nn, model))
     for twin, ours in zip((g, d), players(model), strict=True):
         state = {name: torch.from_numpy(value.numpy()) for name, value in ours.state_dict().items()}
-        twin.load_state_dict(state, strict=False)  # batch norm has a num_batches_tracked besides
+        twin.load_state_dict(state, strict=False)  # batch norm there has num_batches_tracked, too
     draw, of_g = draws(model), list(g.parameters())
     adam_g, adam_d = (torch.optim.Adam(p, **ADAM) for p in (of_g, d.parameters()))
 
@@ -223,27 +252,36 @@ def pytorch_chain() -> Task:
 
 
 class Row(NamedTuple):
-    """A line of the table: seconds · scale = unit."""
+    """A line of the table.
+
+    Attributes:
+        name: what is timed.
+        unit: the unit of its figures.
+        scale: how many of the unit a second is.
+        tasks: what is timed in each library.
+        step: whether it is a training step; these show their memory and busy processors, too.
+    """
 
     name: str
     unit: str
     scale: float
     tasks: Tasks
+    step: bool = False
 
 
 def _tasks(ours: Callable[..., Task], theirs: Callable[..., Task], *of: str) -> Tasks:
     return {"minigan": partial(ours, *of), "pytorch": partial(theirs, *of)}
 
 
-STEPS = {model: _tasks(minigan_step, pytorch_step, model) for model in ("mlp", "dcgan")}
+STEPS = {model: _tasks(minigan_step, pytorch_step, model) for model in MODELS}
 CONV = {
     what: _tasks(minigan_conv, pytorch_conv, what)
     for what in ("forward", "input", "weight", "transposed")
 }
 CHAINS = _tasks(minigan_chain, pytorch_chain)
 ROWS = [
-    Row("MLP GAN step", "ms", 1e3, STEPS["mlp"]),
-    Row("DCGAN step", "ms", 1e3, STEPS["dcgan"]),
+    Row("MLP GAN step", "ms", 1e3, STEPS["mlp"], step=True),
+    Row("DCGAN step", "ms", 1e3, STEPS["dcgan"], step=True),
     Row("convolution 64→128, 14×14, 4×4/2", "ms", 1e3, CONV["forward"]),
     Row("  gradient in the picture", "ms", 1e3, CONV["input"]),
     Row("  gradient in the kernel", "ms", 1e3, CONV["weight"]),
@@ -256,14 +294,14 @@ ROWS = [
 
 
 def _load(library: str, threads: int) -> None:
-    """In a process of its own: the library, with its threads."""
+    """Import a library and give it ``threads`` threads; called in the library's own process."""
     module: Any = importlib.import_module(PACKAGES.get(library, library))
     if library == "pytorch":
         module.set_num_threads(threads)
 
 
 def _wait(library: str) -> None:
-    """Until the GPU has done what it was asked to, if there is one in use."""
+    """Wait until the GPU, if one is in use, has done what it was asked to."""
     if library == "minigan" and backend.on_gpu():
         backend.xp.cuda.Device().synchronize()
     elif library == "pytorch" and _pytorch_device() == "cuda":
@@ -272,7 +310,7 @@ def _wait(library: str) -> None:
 
 
 def _serve(library: str, make: Callable[[], Task], threads: int, pipe: Connection) -> None:
-    """In a process of its own: build a task, then time it n times whenever n arrives."""
+    """Build a task, then time it n times whenever n arrives; it runs in a process of its own."""
     _load(library, threads)
     task, n = make(), WARM_UP
     while n:
@@ -293,10 +331,12 @@ def _serve(library: str, make: Callable[[], Task], threads: int, pipe: Connectio
 def measure(
     tasks: Tasks, threads: int, seconds: float = SECONDS
 ) -> dict[str, list[tuple[float, float]]]:
-    """For each turn of each library, the seconds of its task and how many processors it kept busy.
+    """Time a task in all libraries by turns, each library in a process of its own.
 
-    The i-th turns were next to each other. A library whose task cannot be built or run is left out
-    of the result; its process has then said why on stderr.
+    Returns:
+        For each library a pair per turn: the seconds of its task, and how many processors it kept
+        busy. The libraries' i-th turns were next to each other. A library whose task cannot be
+        built or run is left out; its process has then said why on stderr.
     """
     set_threads(threads)
     spawn = multiprocessing.get_context("spawn")
@@ -314,7 +354,7 @@ def measure(
     turns: dict[str, list[tuple[float, float]]] = {library: [] for library in pipes}
     for i in range(15):
         for library, pipe in pipes.items():
-            there_is_time_for = seconds / len(pipes) / once[library]  # so many tasks
+            there_is_time_for = seconds / len(pipes) / once[library]  # in tasks
             if i < max(3, there_is_time_for):  # a slow library drops out early
                 pipe.send(max(1, min(7, int(there_is_time_for / 15))))
                 turns[library].append(pipe.recv())
@@ -325,12 +365,12 @@ def measure(
 
 
 def available_threads() -> int:
-    """The processors that this process may use."""
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def set_threads(threads: int) -> None:
-    """For the processes to come: their libraries read it when they are loaded."""
+    """Set the threads of processes to come: their libraries read them when they are loaded."""
     for name in (
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
@@ -341,13 +381,13 @@ def set_threads(threads: int) -> None:
 
 
 def apart(function: Callable[..., Any], *args: Any) -> Any:
-    """What a function returns, or raises, in a fresh process."""
+    """Call a function in a fresh process; returns what it returns and raises what it raises."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *args).result()
 
 
 def about_minigan(threads: int) -> str:
-    """What the table says of minigan: its array library and that one's threads."""
+    """What the table says of minigan: its array library, and the threads of that library."""
     if backend.on_gpu():
         name = backend.xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
         return f"cupy {backend.xp.__version__} on {name}"
@@ -366,7 +406,7 @@ ABOUT: dict[str, Callable[[int], str]] = {"minigan": about_minigan, "pytorch": a
 
 
 def _about(library: str, about: Callable[[int], str], threads: int) -> str:
-    """In a process of its own: what is said of a library; raises if it does not work here."""
+    """What ``about`` says of a library, in a process of its own; raises if it does not work."""
     _load(library, threads)
     return about(threads)
 
@@ -375,16 +415,16 @@ def _about(library: str, about: Callable[[int], str], threads: int) -> str:
 
 
 def _peak() -> int:
-    """The largest resident set of this process so far, in bytes; not on Windows."""
+    """The largest resident set of this process so far, in bytes; Windows has no such number."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage() would count the process that this one was forked from
+    if status.exists():  # getrusage() would count the parent process, too
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
     resource: Any = importlib.import_module("resource")
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes, on a Mac
 
 
 def _memory(library: str, make: Callable[[], Task], threads: int) -> tuple[int, int]:
-    """In a process of its own: the peak of five steps beyond the library and the data; in all."""
+    """The peak memory of five steps, without and with the library and the data, in bytes."""
     _load(library, threads)
     digits()
     before, task = _peak(), make()
@@ -397,7 +437,7 @@ def _memory(library: str, make: Callable[[], Task], threads: int) -> tuple[int, 
 
 
 def line(name: str, libraries: list[str], cells: dict[str, str], ratios: dict[str, float]) -> str:
-    """One line of the table: a cell for each library, "–" if it has none; minigan/it, if it has."""
+    """One line of the table: for each library its cell, "–" if it has none, and its ratio."""
     text = f"{name:34}"
     for library in libraries:
         text += f"{cells.get(library, '–'):>10}"
@@ -414,7 +454,7 @@ def main() -> None:
 def print_table(rows: list[Row], about: dict[str, Callable[[int], str]]) -> None:
     """Print the rows for those libraries of ``about`` that are installed, and what they are.
 
-    Processes read the array library in use, and their threads, from the environment.
+    The processes read from the environment which array library and how many threads to use.
     """
     os.environ["MINIGAN_BACKEND"] = backend.name()
     threads = available_threads()
@@ -432,24 +472,26 @@ def print_table(rows: list[Row], about: dict[str, Callable[[int], str]]) -> None
     click.echo("Medians; libraries taking turns; ratio: minigan / the library before it\n")
     click.echo(line("", libraries, {k: k for k in libraries}, {}))
     busy: dict[str, dict[str, float]] = {}  # the processors that each step kept busy
-    for name, unit, scale, tasks in rows:
-        turns = measure({k: tasks[k] for k in libraries if k in tasks}, threads)
+    for row in rows:
+        turns = measure({k: row.tasks[k] for k in libraries if k in row.tasks}, threads)
         cells = {
-            k: f"{statistics.median(s for s, _ in turns[k]) * scale:.1f} {unit}" for k in turns
+            k: f"{statistics.median(s for s, _ in turns[k]) * row.scale:.1f} {row.unit}"
+            for k in turns
         }
         ratios = {
             k: statistics.median(a / b for (a, _), (b, _) in zip(turns["minigan"], v, strict=False))
             for k, v in turns.items()
         }
-        if name.endswith("step"):
-            busy[name] = {k: statistics.median(b for _, b in turns[k]) for k in turns}
-        click.echo(line(name, libraries, cells, ratios))
-    for name, _, _, tasks in () if os.name == "nt" or backend.on_gpu() else rows:
-        peaks = {k: apart(_memory, k, tasks[k], threads) for k in busy.get(name, ())}
-        for i, what in enumerate((f"peak memory, {name}", "  with the library itself")):
-            cells = {k: f"{peak[i] / 1e6:.0f} MB" for k, peak in peaks.items()}
-            ratios = {k: peaks["minigan"][i] / peak[i] for k, peak in peaks.items()}
-            if peaks:
+        if row.step:
+            busy[row.name] = {k: statistics.median(b for _, b in turns[k]) for k in turns}
+        click.echo(line(row.name, libraries, cells, ratios))
+    measurable = os.name != "nt" and not backend.on_gpu()
+    for row in rows if measurable else ():
+        if row.step:
+            peaks = {k: apart(_memory, k, row.tasks[k], threads) for k in busy[row.name]}
+            for i, what in enumerate((f"peak memory, {row.name}", "  with the library itself")):
+                cells = {k: f"{peak[i] / 1e6:.0f} MB" for k, peak in peaks.items()}
+                ratios = {k: peaks["minigan"][i] / peak[i] for k, peak in peaks.items()}
                 click.echo(line(what, libraries, cells, ratios))
     click.echo()
     for library, text in found.items():

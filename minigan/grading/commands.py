@@ -229,10 +229,7 @@ def list_(what: str) -> int:
 @_command()
 @click.argument("what", metavar="[CHAPTER|TASK]", default="")
 def watch(what: str) -> int:
-    """Check again whenever your file is saved.
-
-    Press h for a hint, n for the next task and q to quit.
-    """
+    """Check again whenever your file is saved. h opens a hint, n takes the next task, q quits."""
     course, screen = Course.find(), Screen()
     chapter, tasks = course.select(what) if what else _latest(course)
     if not chapter.work.exists():
