@@ -23,11 +23,11 @@ from minigan.checkpoint import write_atomic
 from minigan.data import as_images
 from minigan.data.png import decode
 
-if TYPE_CHECKING:  # what draws a figure imports it: a third of a second that a grid can do without
+if TYPE_CHECKING:  # functions import it: that takes a third of a second, and a grid needs none
     from matplotlib.figure import Figure
 
 __all__ = [
-    "chapter_style", "draw_graph", "grid", "on_screen", "panels", "save_animation", "save_clouds",
+    "chapter_style", "draw_graph", "grid", "on_screen", "panels", "save_animation",
     "save_curves", "save_feature_maps", "save_grid", "save_neighbours", "show",
 ]  # fmt: skip
 
@@ -42,8 +42,8 @@ def grid(images: numpy.ndarray, columns: int | None = None, gap: int = 2) -> num
 
     Args:
         images: uint8 (n, C, H, W) or (n, H, W), as :func:`minigan.data.as_images` takes them.
-        columns: about √n by default.
-        gap: pixels of grey between the pictures and around them.
+        columns: how many pictures a row has, about √n by default.
+        gap: how many pixels of grey stand between the pictures and around them.
     """
     images = as_images(images)
     n, c, h, w = images.shape
@@ -57,9 +57,9 @@ def grid(images: numpy.ndarray, columns: int | None = None, gap: int = 2) -> num
 
 
 def on_screen(images: numpy.ndarray, columns: int | None = None) -> Image.Image:
-    """:func:`grid` as an image to look at.
+    """The picture of :func:`grid` as a Pillow image to look at.
 
-    A pixel of small pictures, of fewer than 64 pixels both ways, is a sharp square of 3 × 3.
+    Pictures of fewer than 64 pixels both ways are enlarged: each pixel is a sharp 3 × 3 square.
     """
     images = as_images(images)
     canvas = grid(images, columns)
@@ -69,9 +69,9 @@ def on_screen(images: numpy.ndarray, columns: int | None = None) -> Image.Image:
 
 
 def save_grid(images: numpy.ndarray, path: Path, columns: int | None = None) -> None:
-    """Write :func:`on_screen` as a PNG without a clock in it."""
+    """Write the image of :func:`on_screen` as a PNG that holds no date."""
     png = io.BytesIO()
-    # Fast: the usual level takes five times as long, for a sixth less.
+    # Level 1 is fast: the usual level takes five times as long and saves a sixth of the bytes.
     on_screen(images, columns).save(png, format="PNG", compress_level=1)
     write_atomic(path, png.getvalue())
 
@@ -79,11 +79,12 @@ def save_grid(images: numpy.ndarray, path: Path, columns: int | None = None) -> 
 def save_animation(frames: Sequence[Path], path: Path, most: int = 60) -> list[str]:
     """Write PNGs of :func:`save_grid` as a looping GIF of at most ``most`` frames.
 
-    The last one is held longest, the others take three seconds together, or 0.12 s each if that is
-    longer. What was enlarged three times is here enlarged twice; a frame has at most 256 colours.
+    The last frame is held longest; the others take three seconds together, or 0.12 s each if that
+    is longer. Pictures that were enlarged three times are enlarged twice here, and a frame has at
+    most 256 colours.
 
     Returns:
-        What is wrong with the frames that are missing or damaged, and so were left out.
+        A message for each frame that was left out because it is missing or damaged.
     """
     stride = max(1, math.ceil(len(frames) / most))
     pictures, problems = [], []
@@ -113,7 +114,7 @@ def save_animation(frames: Sequence[Path], path: Path, most: int = 60) -> list[s
 
 
 def _read_png(path: Path) -> Image.Image:
-    """The picture in a file, its checksums checked; ValueError if it cannot be had."""
+    """The picture in a file, its checksums checked; raises ValueError if there is none."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     try:
@@ -123,10 +124,11 @@ def _read_png(path: Path) -> Image.Image:
 
 
 def _import_matplotlib() -> Any:
-    """matplotlib, also where MPLBACKEND names a backend that is not installed.
+    """Import matplotlib, even where MPLBACKEND names a backend that is not installed.
 
-    A notebook's kernel sets it for all that it starts, and an import fails if it cannot be met.
-    Nothing here draws on a screen, so nothing is lost; a backend that is there is kept for others.
+    A notebook's kernel sets MPLBACKEND for every process that it starts, and an import fails if the
+    backend is missing. Nothing here draws on a screen, so it is left out of the import and, if it
+    is there, set afterwards for others.
     """
     named = os.environ.pop("MPLBACKEND", None)
     try:
@@ -145,7 +147,8 @@ def _import_matplotlib() -> Any:
 def _defaults() -> Iterator[None]:
     """Draw with matplotlib's defaults, so that no user's settings change or end a run's pictures.
 
-    Text may be set by LaTeX there, for one, which need not be installed. The settings come back.
+    A user's settings may ask for text set by LaTeX, for example, which may not be installed. They
+    are in force again afterwards.
     """
     matplotlib = _import_matplotlib()
     with matplotlib.rc_context(matplotlib.rcParamsDefault):
@@ -153,7 +156,7 @@ def _defaults() -> Iterator[None]:
 
 
 def _figure(width: float, height: float, title: str) -> Figure:
-    """An empty figure, in inches, that needs no screen."""
+    """An empty figure of ``width`` by ``height`` inches that needs no screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -164,15 +167,15 @@ def _figure(width: float, height: float, title: str) -> Figure:
 
 
 def _save_figure(figure: Figure, path: Path) -> None:
-    """As a PNG without a clock in it."""
+    """Write a figure as a PNG that holds no date, so that the same figure has the same bytes."""
     png = io.BytesIO()
-    with warnings.catch_warnings():  # of a letter in the name of a folder, drawn as a box
+    with warnings.catch_warnings():  # a folder's name may have letters that are drawn as boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(png, dpi=120, metadata={"Software": None})
     write_atomic(path, png.getvalue())
 
 
-#: What columns of history.csv are called in words; the others have their own names.
+#: The words for columns of history.csv in a legend; other columns keep their names there.
 WORDS = {
     "d_loss": "discriminator",
     "g_loss": "generator",
@@ -193,10 +196,13 @@ def save_curves(
     """Write the columns of history.csv over the steps as one PNG: losses, the rest, gradient norms.
 
     Args:
-        rows: of any model, each with "step" and the same other columns. What ends in "_loss" and in
-            "_grad_norm" has a panel each, and so has all else but "epoch".
-        references: the value at which a perfect generator would hold a column, drawn as a thin grey
-            line: for the game of Goodfellow et al. 2014, whose D = ½ everywhere,
+        rows: the rows of any model's history, each with "step" and the same other columns. Columns
+            that end in "_loss" share a panel, those that end in "_grad_norm" share another, and so
+            do all others but "epoch".
+        path: the file to write.
+        title: a line above the panels.
+        references: by column, the value that a perfect generator would give it, drawn as a thin
+            grey line. In the game of Goodfellow et al. 2014, where D is then ½ everywhere, that is
             {"d_loss": 2 log 2, "d_real": 0.5, "d_fake": 0.5}.
     """
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
@@ -245,21 +251,6 @@ def save_curves(
 
 
 @_defaults()
-def save_clouds(
-    clouds: Sequence[tuple[str, numpy.ndarray]], centers: numpy.ndarray, path: Path
-) -> None:
-    """Write a panel per cloud of points (n, 2), under its title, over the mixture's centers."""
-    figure = _figure(2.6 * len(clouds), 3, "")
-    reach = 1.4 * numpy.abs(centers).max()
-    for axes, (title, points) in zip(figure.subplots(1, len(clouds)), clouds, strict=True):
-        axes.plot(*centers.T, "+", color=ORANGE, ms=9, zorder=1)
-        axes.plot(*points.T, ".", color=BLUE, ms=2, alpha=0.4, mew=0, zorder=2)
-        axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
-        axes.set_title(title, fontsize=9)
-    _save_figure(figure, path)
-
-
-@_defaults()
 def save_neighbours(
     samples: numpy.ndarray,
     neighbours: numpy.ndarray,
@@ -271,8 +262,10 @@ def save_neighbours(
 
     Args:
         samples: uint8 (n, C, H, W) or (n, H, W).
-        neighbours: k of the same size, those of the first k <= n samples.
-        distances: (k,), pixels in [0, 1].
+        neighbours: k pictures of the same size, which belong to the first k <= n samples.
+        distances: from each of these k samples to its neighbour, (k,), with pixels in [0, 1].
+        path: the file to write.
+        most: how many samples each of the two panels shows at most.
     """
     samples, neighbours = as_images(samples, "samples"), as_images(neighbours, "neighbours")
     k = len(neighbours)
@@ -293,9 +286,9 @@ def save_neighbours(
 def save_feature_maps(
     layers: Sequence[tuple[str, numpy.ndarray]], path: Path, title: str, most: int = 16
 ) -> None:
-    """Write a panel per layer, with its first ``most`` maps, from (name, (C, H, W)) pairs.
+    """Write a panel for each layer, a pair (name, maps (C, H, W)), with its first ``most`` maps.
 
-    Each panel runs from black, its smallest entry, to white, its largest.
+    The smallest entry of a panel is black, its largest is white.
     """
     figure = _figure(2.6 * len(layers), 3.7, title)
     panels = figure.subplots(1, len(layers), squeeze=False)[0]
@@ -354,11 +347,11 @@ def panels(columns: int = 1, rows: int = 1, height: float = 3.0) -> tuple[Figure
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Display a figure in a notebook and, below it, ``alt``: words for who does not see it.
+    """Display a figure in a notebook, and below it ``alt``: words for readers who cannot see it.
 
-    Few programs read alt text of a picture in an output out (of nbconvert's templates "classic",
-    and neither JupyterLab 4.6 nor nbconvert's default), so it is printed as well, which all show.
-    The PNG has 256 colours, which keeps notebooks small.
+    Few programs read out the alt text of an output's picture: nbconvert's template "classic" does,
+    but neither JupyterLab 4.6 nor nbconvert's default template. So the words are printed as well,
+    which all programs show. The PNG has 256 colours, which keeps notebooks small.
     """
     from IPython.display import display
 
@@ -385,12 +378,17 @@ def draw_graph(
     """Draw the graph that ``output`` was recorded with, inputs on the left.
 
     Args:
-        axes: matplotlib's.
-        names: what to call the tensors that the caller has kept: with their value if they are
-            scalars, else with their shape. The others are drawn with their operation alone.
-        gradients: by the same names, the v̄ to write below each.
-        slopes: write the derivative ∂c/∂v on each edge, asked of the recorded VJP. For graphs of
-            scalars that no backward has freed.
+        axes: the axes of matplotlib to draw in.
+        output: the tensor whose graph is drawn.
+        names: tensors by the name to draw them with. A scalar's value stands beside its name,
+            another tensor's shape. Tensors without a name are drawn with their operation alone.
+        gradients: by the same names, the gradients v̄ to write below the tensors.
+        slopes: whether to write the derivative ∂c/∂v, which the recorded VJP gives, on each edge.
+            All tensors must be scalars, and no backward may have freed the graph.
+
+    Raises:
+        ValueError: ``output`` has no graph.
+        RuntimeError: ``slopes`` of a graph that a backward has freed.
     """
     root = output._node
     if root is None:
@@ -419,7 +417,7 @@ def draw_graph(
         axes.text(x, y, "\n".join(lines), ha="center", va="center", bbox=box, zorder=3)
         for i, parent in enumerate(node.parents):
             start = at[parent]
-            bend = 0.15 if x - start[0] > 1 else 0.0  # around what stands between
+            bend = 0.15 if x - start[0] > 1 else 0.0  # around the nodes in between
             bend = (bend if start[1] < y else -bend) - 0.3 * node.parents[:i].count(parent)
             arrow = {"arrowstyle": "-|>", "color": GREY, "shrinkA": 26, "shrinkB": 26, "lw": 1.5,
                      "connectionstyle": f"arc3,rad={bend}"}  # fmt: skip

@@ -28,16 +28,17 @@ def test_the_experiments() -> None:
 
 
 @pytest.mark.slow
-def test_a_mixture_is_looked_at_over_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "LOOKS", (0, 2, 4))
+def test_a_mixtures_snapshots_are_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "SNAPSHOTS", (0, 2, 4))
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         results.run(Experiment("grid25", "non_saturating", 3), tmp_path / name)
     file = "grid25-non_saturating-3"
     record = json.loads((tmp_path / "one" / f"{file}.json").read_bytes())
     assert (record["kind"], record["seed"], record["steps"]) == ("grid25", 3, 4)
-    assert [look["step"] for look in record["looks"]] == [0, 2, 4]
-    assert all(0 <= look["modes"] <= 25 and 0 <= look["quality"] <= 1 for look in record["looks"])
+    snapshots = record["snapshots"]
+    assert [snapshot["step"] for snapshot in snapshots] == [0, 2, 4]
+    assert all(0 <= s["modes"] <= 25 and 0 <= s["quality"] <= 1 for s in snapshots)
     picture = (tmp_path / "one" / f"{file}.png").read_bytes()
     assert picture == (tmp_path / "two" / f"{file}.png").read_bytes()  # so were the samples
 
@@ -89,7 +90,7 @@ def record(kind: str, loss: str, seed: int, value: float) -> dict[str, Any]:
     return {
         "kind": kind, "loss": loss, "seed": seed, "steps": 1234, "seconds": 60 * value,
         "samples": part, "last": {"d_fake": value / 1000}, "floor": {m.key: 0.5 for m in MEASURES},
-        "looks": [{"modes": 1, "quality": 0.1}, {"modes": seed + 4, "quality": 0.25}],
+        "snapshots": [{"modes": 1, "quality": 0.1}, {"modes": seed + 4, "quality": 0.25}],
     }  # fmt: skip
 
 
@@ -111,6 +112,12 @@ def test_the_tables_hold_means_and_standard_deviations() -> None:
     ]
 
 
+def test_a_model_without_the_column_has_a_dash() -> None:
+    found = [record("mlp", "minimax", seed, 1.0) for seed in range(2)]
+    found[1]["last"] = {"critic": 2.0}
+    assert "| D(G(z)) at the end | 0.001, – |  |" in results.digits_table(found).splitlines()
+
+
 def test_the_clock_of_a_run_in_parts_is_added_up(tmp_path: Path) -> None:
     clock = "step,seconds,rate\n1,2.0,1\n2,5.0,1\n3,1.5,1\n4,4.0,1\n"
     (tmp_path / "timing.csv").write_text(clock)
@@ -125,7 +132,7 @@ def test_a_record_says_what_it_is_of(record: dict[str, Any]) -> None:
     experiment = Experiment(record["kind"], record["loss"], record["seed"])
     assert experiment in EXPERIMENTS
     if experiment.kind in results.MIXTURES:
-        assert [look["step"] for look in record["looks"]] == list(results.LOOKS)
+        assert [s["step"] for s in record["snapshots"]] == list(results.SNAPSHOTS)
         assert (ROOT / "chapters" / "results" / f"{experiment.name}.png").is_file()
     else:
         asked = record["arguments"]

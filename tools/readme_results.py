@@ -1,7 +1,7 @@
-"""Make the results in the README: `python -m tools.readme_results FOLDER PAGE.md`, for hours.
+"""Make the results in the README: ``python -m tools.readme_results FOLDER PAGE.md``, for hours.
 
-One experiment is one model, one way of training and one seed. Each that is finished leaves a JSON
-file in the folder, and is not run again; one that was stopped goes on from its last checkpoint. The
+One experiment is one model, one way of training and one seed. A finished experiment leaves a
+JSON file in the folder and is not run again; a stopped one goes on from its last checkpoint. The
 runs themselves go to runs/results. Two experiments run at a time, with one BLAS thread each.
 """
 
@@ -13,31 +13,35 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
+import numpy
+
 import minigan
-from minigan import backend, data, plotting
+from minigan import backend, data
 from minigan.checkpoint import Run, write_atomic
 from minigan.evaluation import MEASURES
 from minigan.metrics import count_modes
 from minigan.models.mixture_gan import MixtureGAN
+from minigan.plotting import BLUE, ORANGE, _defaults, _figure, _save_figure
 
 RUNS = Path("runs") / "results"
-#: Experiments at a time.
+#: How many experiments run at a time.
 JOBS = 2
 MIXTURES = {"ring8": data.ring8, "grid25": data.grid25}
-#: Steps of a mixture's training after which it is looked at, and how many samples then (PacGAN).
-LOOKS = (0, 1000, 2500, 5000, 10_000, 25_000)
+#: The steps of a mixture's training at which samples are drawn, counted and shown.
+SNAPSHOTS = (0, 1000, 2500, 5000, 10_000, 25_000)
+#: How many samples a snapshot has, as in PacGAN (see :mod:`minigan.metrics.neighbours`).
 POINTS = 2500
 
 
 class Experiment(NamedTuple):
-    """What is run: a kind ("mlp", "ring8", ...), the objective and the seed."""
+    """What is run: a model or a mixture ("mlp", "ring8", ...), the objective and the seed."""
 
     kind: str
     loss: str
@@ -84,33 +88,48 @@ def _minigan(*arguments: str) -> None:
 
 
 def _seconds(run: Run) -> float:
-    """What all parts of a run took; in timing.csv the clock starts anew with each."""
+    """The seconds of all parts of a run; the clock of timing.csv starts anew with each part."""
     clock = [row["seconds"] for row in run.rows("timing.csv")]
     ends = [a for a, b in zip(clock, [*clock[1:], 0.0], strict=True) if b < a]
     return sum(ends)
 
 
 def run_mixture(experiment: Experiment, folder: Path) -> dict[str, Any]:
-    """Train on fresh points of a mixture; modes and quality of samples over time, and a picture."""
+    """Train on fresh points of a mixture; record snapshots of its samples and draw them."""
     mixture = MIXTURES[experiment.kind]()
     backend.manual_seed(experiment.seed)
     model, shuffle = MixtureGAN(), backend.stream("shuffle")
     fresh = partial(mixture.sample, model.batch_size, shuffle)
     batches = ((minigan.tensor(fresh()), None) for _ in itertools.count())
-    looks, clouds = [], []
+    snapshots, clouds = [], []
     start = time.perf_counter()
     for step in itertools.count():
-        if step in LOOKS:
+        if step in SNAPSHOTS:
             points = model.sample(POINTS, seed=0)
             modes, quality = count_modes(points, mixture.centers, mixture.sigma)
-            looks.append({"step": step, "modes": modes, "quality": quality})
+            snapshots.append({"step": step, "modes": modes, "quality": quality})
             clouds.append((f"step {step:,}: {modes} modes, {quality:.0%}", points))
-            if step == LOOKS[-1]:
+            if step == SNAPSHOTS[-1]:
                 break
         model.step(batches, step)
     seconds = time.perf_counter() - start
-    plotting.save_clouds(clouds, mixture.centers, folder / f"{experiment.name}.png")
-    return {"looks": looks, "steps": LOOKS[-1], "seconds": round(seconds, 1)}
+    save_clouds(clouds, mixture.centers, folder / f"{experiment.name}.png")
+    return {"snapshots": snapshots, "steps": SNAPSHOTS[-1], "seconds": round(seconds, 1)}
+
+
+@_defaults()
+def save_clouds(
+    clouds: Sequence[tuple[str, numpy.ndarray]], centers: numpy.ndarray, path: Path
+) -> None:
+    """Write a panel for each cloud, its title above its points (n, 2) and the mixture's centers."""
+    figure = _figure(2.6 * len(clouds), 3, "")
+    reach = 1.4 * numpy.abs(centers).max()
+    for axes, (title, points) in zip(figure.subplots(1, len(clouds)), clouds, strict=True):
+        axes.plot(*centers.T, "+", color=ORANGE, ms=9, zorder=1)
+        axes.plot(*points.T, ".", color=BLUE, ms=2, alpha=0.4, mew=0, zorder=2)
+        axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+        axes.set_title(title, fontsize=9)
+    _save_figure(figure, path)
 
 
 def run(experiment: Experiment, folder: Path) -> None:
@@ -121,7 +140,7 @@ def run(experiment: Experiment, folder: Path) -> None:
 
 
 def run_missing(folder: Path) -> None:
-    """Run what has no record yet, JOBS at a time, each in a process of its own."""
+    """Run the experiments without a record, JOBS at a time, each in a process of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [e for e in EXPERIMENTS if not (folder / f"{e.name}.json").exists()]
 
@@ -155,16 +174,22 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 
 def _groups(found: list[dict[str, Any]]) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
-    """Records of one kind and one loss together."""
+    """The records that share kind and loss: (kind, loss, records)."""
     for kind, loss in dict.fromkeys((e.kind, e.loss) for e in EXPERIMENTS):
         if group := [r for r in found if (r["kind"], r["loss"]) == (kind, loss)]:
             yield kind, loss, group
 
 
 def _spread(values: list[float], decimals: int) -> str:
-    """Mean ± standard deviation (with n − 1), the latter only of several values."""
+    """Mean ± standard deviation (over n − 1); a single value has no deviation."""
     text = f"{mean(values):,.{decimals}f}"
     return f"{text} ± {stdev(values):.{decimals}f}" if len(values) > 1 else text
+
+
+def _last(record: dict[str, Any], column: str) -> str:
+    """A column of the last row of a run's history; "–" for a model without this column."""
+    value = record["last"].get(column)
+    return "–" if value is None else f"{value:.2g}"
 
 
 def digits_table(found: list[dict[str, Any]]) -> str:
@@ -178,7 +203,7 @@ def digits_table(found: list[dict[str, Any]]) -> str:
         lines.append([m.name, *cells, floor])
     fids = [", ".join(f"{r['samples']['clf_fid']:.2f}" for r in group) for *_, group in groups]
     lines.append(["clfFID of each seed", *fids, ""])
-    ends = [", ".join(f"{r['last']['d_fake']:.2g}" for r in group) for *_, group in groups]
+    ends = [", ".join(_last(r, "d_fake") for r in group) for *_, group in groups]
     lines.append(["D(G(z)) at the end", *ends, ""])
     lines.append(["steps", *(f"{group[0]['steps']:,}" for *_, group in groups), ""])
     minutes = [_spread([r["seconds"] / 60 for r in group], 0) for *_, group in groups]
@@ -191,13 +216,13 @@ def mixtures_table(found: list[dict[str, Any]]) -> str:
     lines = [["", "modes", "samples within 3σ, %", "modes of each seed", "minutes"], ["---"] * 5]
     for kind, _, group in _groups(found):
         if kind in MIXTURES:
-            last = [r["looks"][-1] for r in group]
+            last = [r["snapshots"][-1] for r in group]
             lines.append(
                 [
                     f"{kind} ({len(MIXTURES[kind]().centers)})",
-                    _spread([look["modes"] for look in last], 1),
-                    _spread([100 * look["quality"] for look in last], 1),
-                    ", ".join(str(look["modes"]) for look in last),
+                    _spread([snapshot["modes"] for snapshot in last], 1),
+                    _spread([100 * snapshot["quality"] for snapshot in last], 1),
+                    ", ".join(str(snapshot["modes"]) for snapshot in last),
                     _spread([r["seconds"] / 60 for r in group], 0),
                 ]
             )
@@ -217,7 +242,7 @@ def with_tables(text: str, found: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Run what is missing and write the tables into the page, or run the experiments named."""
+    """Run what is missing and write the tables into the page, or run the experiment named."""
     if len(sys.argv) < 3:
         sys.exit("usage: python -m tools.readme_results FOLDER (PAGE.md | --only EXPERIMENT)")
     folder = Path(sys.argv[1])
