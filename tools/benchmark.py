@@ -1,19 +1,18 @@
-"""The whole benchmark: `python -m tools.benchmark`, which is `make bench`.
+"""The whole benchmark: ``python -m tools.benchmark``, which is ``make bench``.
 
-First the table of `minigan bench`, with two more libraries where they are installed: HIPS autograd
-and tinygrad, with its TinyJit, run the dense step; the one has no strided convolution over batches,
-the other needs seconds for a step of the DCGAN. Then, on NumPy, where the time goes in minigan's
-own step, and what a run's files add to it.
+It prints the table of ``minigan bench``, with two more libraries where they are installed. HIPS
+autograd and tinygrad, with its TinyJit, run the dense step alone: autograd has no strided
+convolution over batches, and tinygrad needs seconds for a step of the DCGAN. Then it prints, on
+NumPy, where the time goes in minigan's own step, and what a run's files add to it.
 
 Where the time goes is measured by Python's profiling hook: between two calls or returns, the time
-belongs to the file whose function is innermost. Matrix products count apart wherever they are
-called; see :func:`counted_products`.
+belongs to the file whose function is innermost. Matrix products are counted by themselves,
+wherever they are called; see :func:`counted_products`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import io
 import os
@@ -21,7 +20,7 @@ import statistics
 import sys
 import tempfile
 import time
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from types import CodeType, SimpleNamespace
@@ -134,9 +133,9 @@ def tinygrad_step(model: str) -> Task:
 PRODUCTS, PATCHES, ENTRIES = "matrix products", "convolution around them", "elementwise, reductions"
 OPTIMISER, ENGINE = "optimiser", "engine and the rest"
 PACKAGE = Path(minigan.__file__).parent
-#: Beginnings of file names in the package, and whose time is spent there; first match.
+#: Beginnings of the names of the package's files, and whose time is spent there; the first counts.
 PARTS = {
-    "backend.py": "",  # the caller's
+    "backend.py": "",  # the time is the caller's, here and below
     "bench.py": "",
     "fused.py": "",
     "ops/conv.py": PATCHES,
@@ -154,18 +153,18 @@ def _product(a: Any, b: Any, **out: Any) -> Any:
 
 
 def _matmul(a: Any, b: Any, **out: Any) -> Any:
-    """A product with a vector is a reduction, and its caller's."""
+    """numpy.matmul, where a product with a vector is a reduction and so its caller's time."""
     return (_product if a.ndim > 1 < b.ndim else _numpy_matmul)(a, b, **out)
 
 
 def counted_products() -> None:
-    """From now on, in this process, a call of _product for every matrix product of minigan."""
+    """Let every matrix product of minigan in this process call ``_product`` from now on."""
     setattr(numpy, "matmul", _matmul)  # noqa: B010
 
 
-@functools.cache
+@cache
 def _part(code: CodeType) -> str:
-    """Whose time is spent in a function; "" for its caller's."""
+    """The part whose time is spent in a function; "" if the time is its caller's."""
     if code is _product.__code__:
         return PRODUCTS
     file = Path(code.co_filename)
@@ -176,7 +175,7 @@ def _part(code: CodeType) -> str:
 
 
 def _spent(step: Task) -> dict[str, float]:
-    """The seconds of one step, by part."""
+    """The seconds that each part of one step takes."""
     spent = dict.fromkeys((PRODUCTS, PATCHES, ENTRIES, OPTIMISER, ENGINE), 0.0)
     stack, last = [ENGINE], time.perf_counter()
 
@@ -198,7 +197,7 @@ def _spent(step: Task) -> dict[str, float]:
 
 
 def where_the_time_goes(model: str, steps: int = 15) -> tuple[dict[str, float], float]:
-    """In a process of its own: minigan's median step by part, and the median unobserved."""
+    """The seconds of each part of minigan's median step, and the median of steps unobserved."""
     step = minigan_step(model)
     for _ in range(WARM_UP):
         step()
@@ -217,7 +216,7 @@ def where_the_time_goes(model: str, steps: int = 15) -> tuple[dict[str, float], 
 
 
 class _Timed(Trainer):
-    """Knows how long its steps took."""
+    """A trainer that knows how many seconds its steps took."""
 
     seconds = 0.0
 
@@ -229,7 +228,7 @@ class _Timed(Trainer):
 
 
 def what_files_cost(epochs: int = 10) -> float:
-    """In a process of its own: what history, grids and checkpoints add to a step, as a share of it.
+    """What history, grids and checkpoints add to a step, as a share of the step.
 
     Of what can be trained from the command line, the MLP on the embedded digits has the shortest
     epochs, so the most files per step. They go to a folder within the current one, on whose disk
@@ -254,7 +253,7 @@ def what_files_cost(epochs: int = 10) -> float:
 
 # --- The tables -----------------------------------------------------------------------------------
 
-#: What builds a task in other libraries, by the row's name.
+#: For rows by name, what builds their task in other libraries.
 OTHERS: dict[str, bench.Tasks] = {
     "MLP GAN step": {
         "autograd": partial(autograd_step, "mlp"),
@@ -282,7 +281,7 @@ def main() -> None:
     os.environ |= {"TRAINING": "1", "NUM_CPU_THREADS": str(bench.available_threads())}
     others = {"autograd": about_autograd, "tinygrad": about_tinygrad}
     bench.print_table(ROWS, bench.ABOUT | others)
-    if backend.on_gpu():  # whose steps go on while the clock has stopped
+    if backend.on_gpu():  # its steps go on when the clock has stopped
         return
     click.echo()
     for model in ("mlp", "dcgan"):

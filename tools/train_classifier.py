@@ -1,4 +1,4 @@
-"""Train the classifier of `minigan.metrics`: `python -m tools.train_classifier OUT`.
+"""Train the classifier of ``minigan.metrics``: ``python -m tools.train_classifier OUT``.
 
 The recipe: cross-entropy; Adam, whose rate falls from 2e-3 to 0 along half a cosine (Loshchilov &
 Hutter, "SGDR", 2017, eq. 5, without restarts); batches of 128; each digit moved by up to one pixel
@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy
 import safetensors.numpy
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from minigan import backend, data, nn
 from minigan.autograd import no_grad
+from minigan.data.images import Bytes
 from minigan.functional import cross_entropy
 from minigan.metrics.classifier import CHUNK, TO_FEATURES, network, to_input
 from minigan.optim import Adam
@@ -30,19 +30,17 @@ WHOLE = 60_000
 EPOCHS, BATCH, RATE, SHIFT, SEED = 12, 128, 2e-3, 1, 0
 
 
-def shifted(images: NDArray[numpy.uint8], rng: Any) -> NDArray[numpy.uint8]:
+def shifted(images: Bytes, rng: Any) -> Bytes:
     """Each digit (n, 1, h, w) moved by its own −SHIFT to SHIFT pixels both ways, over black."""
     n, _, h, w = images.shape
     framed = numpy.pad(images[:, 0], ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
     down, right = rng.integers(0, 2 * SHIFT + 1, (2, n, 1, 1))
     rows, columns = numpy.arange(h)[:, None], numpy.arange(w)
-    moved: NDArray[numpy.uint8] = framed[
-        numpy.arange(n)[:, None, None], rows + down, columns + right
-    ]
+    moved: Bytes = framed[numpy.arange(n)[:, None, None], rows + down, columns + right]
     return moved[:, None]
 
 
-def scale_features(classifier: nn.Sequential, images: NDArray[numpy.uint8]) -> None:
+def scale_features(classifier: nn.Sequential, images: Bytes) -> None:
     """Give the features the mean square 1 over the images, and leave all probabilities as they are.
 
     What comes before the features is divided by their root mean square r, what comes after it is
@@ -51,8 +49,8 @@ def scale_features(classifier: nn.Sequential, images: NDArray[numpy.uint8]) -> N
     body = classifier[:TO_FEATURES]
     with no_grad():
         squares = [
-            (body(to_input(images[start : start + CHUNK])).numpy() ** 2).mean()
-            for start in range(0, len(images), CHUNK)
+            (body(to_input(images[rows])).numpy() ** 2).mean()
+            for rows in backend.slices(len(images), CHUNK)
         ]
     r = math.sqrt(numpy.mean(squares))
     parameters = dict(classifier.named_parameters())
@@ -61,7 +59,7 @@ def scale_features(classifier: nn.Sequential, images: NDArray[numpy.uint8]) -> N
 
 
 def train(out: Path) -> None:
-    """Write the weights to the file `out`; raises ValueError unless all of MNIST is at hand."""
+    """Write the weights to the file ``out``; raises ValueError unless all of MNIST is at hand."""
     images, labels = data.load_mnist("train")
     if len(images) != WHOLE:
         raise ValueError(f"found {len(images)} training digits, expected {WHOLE}")
@@ -83,7 +81,7 @@ def train(out: Path) -> None:
     weights = {
         name: numpy.ascontiguousarray(t.numpy()) for name, t in classifier.state_dict().items()
     }
-    # Where this file was when it made the pinned weights: their bytes hold it.
+    # The bytes of the pinned weights hold the name that this file had when it made them.
     made_by = {"made by": "minigan.metrics.train_classifier"}
     content = safetensors.numpy.save(weights, metadata=made_by)
     out.write_bytes(content)
