@@ -253,7 +253,7 @@ def what_files_cost(epochs: int = 10) -> float:
 
 # --- The tables -----------------------------------------------------------------------------------
 
-#: For rows by name, what builds their task in other libraries.
+#: What builds a row's task in other libraries, by the name of the row.
 OTHERS: dict[str, bench.Tasks] = {
     "MLP GAN step": {
         "autograd": partial(autograd_step, "mlp"),

@@ -333,7 +333,7 @@ def grade(
 @click.argument("name")
 @click.argument("function")
 def scaffold(number: int, name: str, function: str) -> int:
-    """For authors: write the files of a new chapter with one task, FUNCTION."""
+    """Write the files of a new chapter with one task, FUNCTION; this is for authors."""
     course, two_digits = Course.find(), f"{number:02d}"
     if any(chapter.number == two_digits for chapter in course.chapters):
         raise click.UsageError(f"there is a chapter {two_digits} already")

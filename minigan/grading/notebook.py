@@ -1,4 +1,4 @@
-"""In a notebook: ``check("04.4")`` checks a task, ``status("04")`` shows how a chapter stands."""
+"""The checker in a notebook: ``check("04.4")`` checks a task, ``status("04")`` shows a chapter."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def show_printed(report: Report, screen: Screen, lines: int = 12) -> None:
 
 
 def digests(chapter: Chapter) -> dict[str, str | None]:
-    """By task, the hash of its code in the learner's file; None for a task without code."""
+    """The hash of each task's code in the learner's file, None for a task without code."""
     try:
         source = Source.read(chapter.work)
     except (OSError, SyntaxError, ValueError):
@@ -171,7 +171,7 @@ def digests(chapter: Chapter) -> dict[str, str | None]:
 
 
 def states(chapter: Chapter, work: Work) -> dict[str, str]:
-    """By task of a chapter, how it stands; see :func:`minigan.grading.progress.state`."""
+    """How each task of a chapter stands; see :func:`minigan.grading.progress.state`."""
     entries, hashes = work.read(), digests(chapter)
     return {task.id: state(entries.get(task.id, {}), hashes[task.id]) for task in chapter.tasks}
 

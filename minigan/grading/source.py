@@ -117,7 +117,7 @@ def decode(data: bytes) -> tuple[str, str]:
         raise ValueError(
             f"byte 0x{data[error.start]:02x} in line {line} is not {encoding}; save it as UTF-8"
         ) from error
-    except LookupError as error:  # "coding: hex", say
+    except LookupError as error:  # such as "coding: hex"
         raise SyntaxError(str(error).partition(";")[0]) from error
     return text.replace("\r\n", "\n").replace("\r", "\n"), encoding
 

@@ -6,7 +6,7 @@ turns nearly all of the work into a matrix product. But where x and y are close 
 small difference of large numbers: it loses digits, and may even turn negative. Two things mend it:
 
 - One of the points is made the origin first. A shift changes no distance, an offset that all points
-  share no longer takes up digits, and integers stay integers, whose distances so come out exact.
+  share no longer takes up digits, and integers stay integers, so that their distances are exact.
 - Pairs whose distance is small beside their norms are computed once more, from x − y itself.
 
 So every distance has a relative error of at most about 1e-8 (a bound for d = 1000; usually 1e-12),
