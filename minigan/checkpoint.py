@@ -134,7 +134,8 @@ def save_tensors(
     path: Path, tensors: Arrays, info: Mapping[str, Any] | None = None, format_: int = FORMAT
 ) -> None:
     """Write named arrays and a JSON-able ``info`` to a safetensors file, atomically."""
-    contiguous = {name: numpy.asarray(array, order="C") for name, array in tensors.items()}
+    native = {k: numpy.asarray(v).dtype.newbyteorder("=") for k, v in tensors.items()}
+    contiguous = {k: numpy.asarray(v, native[k], order="C") for k, v in tensors.items()}
     # One metadata entry: safetensors writes several in an order that changes from run to run.
     sha256 = _digest(contiguous, info or {})
     meta = json.dumps({"format": format_, "sha256": sha256, "info": info or {}}, sort_keys=True)

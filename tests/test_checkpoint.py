@@ -84,6 +84,15 @@ def test_any_memory_layout(
     assert same(load_tensors(path)[0], {"x": array, "y": array[first % len(array)]})
 
 
+@pytest.mark.parametrize("order", "<>")
+def test_any_byte_order(order: str, tmp_path: Path) -> None:
+    array = np.arange(3).astype(f"{order}f4")
+    save_tensors(tmp_path / "x", {"x": array})
+    mg.save({"x": array}, tmp_path / "y")
+    assert same(load_tensors(tmp_path / "x")[0], {"x": np.arange(3, dtype="float32")})
+    assert mg.load(tmp_path / "y")["x"].numpy().tolist() == [0, 1, 2]
+
+
 def test_the_state_of_an_optimiser(tmp_path: Path) -> None:
     layer = nn.Linear(3, 2)
     adam = mg.optim.Adam(layer.parameters())
