@@ -146,6 +146,10 @@ class SGD(Optimizer):
         self.memory = ("momentum_buffer",) if momentum else ()
 
     def update(self, p: Array, g: Array, state: dict[str, Any]) -> None:
+        if self.momentum and not self.memory:
+            raise ValueError(
+                "SGD: momentum was 0, and no buffer was made; begin with another number"
+            )
         if self.momentum:
             fused.momentum(g, self.momentum, self.lr, out=(p, state["momentum_buffer"]))
         else:

@@ -395,3 +395,14 @@ def test_a_gradient_that_is_no_tensor_is_refused_before_anything_moves(given: An
     with pytest.raises(TypeError, match=r"SGD\.step: the gradient of parameter 0 must be a Tensor"):
         optim.SGD([p], lr=0.1).step()
     assert p.item() == 1.0
+
+
+def test_momentum_may_fall_to_zero_but_not_rise_from_it() -> None:
+    p = mg.tensor([1.0], requires_grad=True)
+    plain, heavy = mg.optim.SGD([p], 0.1), mg.optim.SGD([p], 0.1, momentum=0.9)
+    heavy.momentum = 0.0
+    heavy.minimize(p.sum())
+    assert abs(p.item() - 0.9) < 1e-6
+    plain.momentum = 0.5
+    with pytest.raises(ValueError, match=r"^SGD: momentum was 0, and no buffer was made"):
+        plain.minimize(p.sum())
