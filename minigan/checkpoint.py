@@ -357,7 +357,8 @@ class Run:
     def _load(self, path: Path) -> tuple[Arrays, dict[str, Any]]:
         tensors, info = load_tensors(path)
         theirs, ours = info.pop("run", {}), self._identity()
-        if different := sorted(k for k in theirs | ours if theirs.get(k) != ours.get(k)):
+        both = sorted(theirs | ours)
+        if different := [k for k in both if repr(theirs.get(k)) != repr(ours.get(k))]:  # or NaN
             raise ForeignFileError(
                 f"{path}: another run's; "
                 + "; ".join(f"its {k} is {theirs.get(k)}, not {ours.get(k)}" for k in different)

@@ -352,7 +352,7 @@ def _check_values(run: Run, values: dict[str, Any], saved: dict[str, Any] | None
     began = run.config["values"]
     for key in sorted(values.keys() | began.keys()):
         was, is_ = (v.get(key, "nothing") for v in (began, values))
-        if is_ not in (was, (saved or {}).get(key, was)):
+        if repr(is_) not in map(repr, (was, (saved or {}).get(key, was))):  # NaN is not NaN
             raise ValueError(f"the run began with {key} {was!r}, this model has {is_!r}")
 
 

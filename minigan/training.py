@@ -146,12 +146,15 @@ class Trainer:
         TypeError for an attribute of the model that could not be restored.
         """
         arrays, values = self.model.state()
-        for name, constant in self.model.constants().items():
-            if self._constants.get(name) is not constant:
+        before, now = self._constants, self.model.constants()
+        shapes = [name for name, was in before.items() if isinstance(was, tuple)]
+        for name in [*now, *shapes]:  # a number in the place of another constant is saved
+            was, is_ = (found.get(name, "nothing") for found in (before, now))
+            if was is not is_ and not (isinstance(was, tuple) and was == is_):
                 raise TypeError(
-                    f"{type(self.model).__name__}.{name} is another {type(constant).__name__} than "
-                    "before the first step, which would not be saved with a run: choose between "
-                    "constants in the step, by a number"
+                    f"{type(self.model).__name__}.{name} is not what it was before the first step "
+                    f"({_shown(was)}, now {_shown(is_)}), which would not be saved with a run: "
+                    "make all that steps need in __init__ or start, and choose in them by a number"
                 )
         place = {name: getattr(self, name) for name in PLACE}
         return arrays, {
@@ -170,6 +173,11 @@ class Trainer:
         self._finite = FirstNotFinite()
         self.data.load_state(info["data"])
         backend.set_rng_state(info["rng"])  # a step may have drawn from "shuffle" too
+
+
+def _shown(constant: Any) -> str:
+    """A constant in a few words."""
+    return getattr(constant, "__name__", None) or str(constant)
 
 
 #: Where a Trainer is in its run.

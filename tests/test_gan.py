@@ -471,6 +471,7 @@ class Many(Small):
         super().__init__()
         self.scale = nn.Parameter(mg.tensor([1.0, -1.0]))
         self.pair = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2, bias=False)])
+        self.pair.gain = self.pair[1].gain = 1.0
         self.optimizer = SGD([self.scale, *self.pair.parameters()], 0.1, momentum=0.9)
         self.centre = mg.tensor([0.5, 0.25])
         self.average = Average(self.generator)
@@ -486,7 +487,9 @@ class Many(Small):
         self.optimizer.lr = float(self.single)
         measured = super().step(data, t)
         x = self.pair[1](self.pair[0](self.centre.reshape(1, 2))) * self.scale
-        loss = (x * x).mean() * self.rate + measured["g_loss"] * 0.0
+        loss = (x * x).mean() * self.rate * self.pair.gain * self.pair[1].gain
+        loss = loss + measured["g_loss"] * 0.0
+        self.pair.gain, self.pair[1].gain = self.pair.gain * 0.9, self.pair[1].gain * 0.8
         self.optimizer.minimize(loss)
 
         self.average.update(self.generator)
@@ -568,6 +571,8 @@ def test_the_comparison_sees_each_array_and_each_value() -> None:
     unchanged = {"latent_dim", "optimizer.momentum", "optimizer.memory"}
     unchanged |= {f"{o}.{k}" for o in ("d_optimizer", "g_optimizer") for k in (
         "memory", "eps", "weight_decay")} | {"g_optimizer.lr", "d_optimizer.betas"}  # fmt: skip
+    unchanged |= {k for k in info["values"] if one.model.parts(nn.Module).keys() & {
+        k.partition(".")[0]}} - {"pair.gain", "pair.1.gain"}  # fmt: skip
     derived = {"optimizer.lr", "g_optimizer.betas"}  # set from others at the next step
     survivors = set()
     for lost in [*arrays, *info["values"]]:
@@ -686,6 +691,81 @@ def test_an_attribute_that_would_be_lost_is_named(thing: str) -> None:
         one.state()
 
 
+class Slots(Small):
+    __slots__ = ("count",)
+
+
+class OfTheClass(Small):
+    extra = nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(Slots, "count"), (OfTheClass, "extra")])
+def test_what_stands_in_the_class_is_named(kind: type[Small], name: str) -> None:
+    with pytest.raises(TypeError, match=rf"^\w+\.{name} belongs to the class {kind.__name__}, "):
+        trainer(kind=kind)
+
+
+def grow(model: Any) -> None:
+    model.generator.append(nn.Identity()).append(nn.Linear(2, 2))
+
+
+def exchange(model: Any) -> None:
+    model.activation = mg.functional.softplus
+
+
+def new_net(model: Any) -> None:
+    model.encoder = nn.Linear(2, 2)
+
+
+def lose_net(model: Any) -> None:
+    model.encoder, model.activation = None, 1  # the latter is a number and will be restored
+
+
+CHANGES: dict[Callable[[Any], None], str] = {
+    grow: r"generator\.7\.weight is not what it was before .* \(nothing, now \(2, 2\)\)",
+    exchange: r"activation is not .* \(relu, now softplus\)",
+    new_net: r"encoder\.weight is not .* \(nothing, now \(2, 2\)\)",
+    lose_net: r"encoder\.weight is not .* \(\(2, 2\), now nothing\)",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_step_makes_anew_and_no_state_holds_is_named(change: Callable[[Any], None]) -> None:
+    """When it is to be saved, and not when the run cannot be resumed any more."""
+    mg.manual_seed(0)
+    model: Any = Small()
+    model.activation = mg.functional.relu
+    if change is lose_net:
+        model.encoder = nn.Linear(2, 2)
+    one = Trainer(model, model.batches(IMAGES, None, BATCH))
+    one.state()
+    change(model)
+    told = CHANGES[change]
+    with pytest.raises(TypeError, match=rf"^Small\.{told}, which would not be saved with a run: "):
+        one.state()
+
+
+@pytest.mark.parametrize("now", [None, 3, "text"])
+def test_a_number_may_take_the_place_of_a_tensor_or_a_function(now: Any) -> None:
+    def made() -> Trainer:
+        model: Any = Small()
+        model.centre, model.activation = mg.tensor([1.0]), mg.functional.relu
+        return Trainer(model, model.batches(IMAGES, None, BATCH))
+
+    one, other = made(), made()
+    one.model.centre = one.model.activation = now  # type: ignore[attr-defined]
+    other.load_state(*one.state())
+    assert other.model.centre is other.model.activation is now  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("value", [[0.5, 0.9], mg.tensor(0.1)], ids=["list", "tensor"])
+def test_what_an_optimiser_would_lose_is_named(value: Any) -> None:
+    model: Any = Small()
+    model.d_optimizer.betas = value
+    with pytest.raises(TypeError, match=r"^Small\.d_optimizer\.betas is a \w+, which would not be"):
+        model.state()
+
+
 def test_the_error_says_what_to_do() -> None:
     model = Small()
     model.nets = [nn.Linear(2, 2)]  # type: ignore[attr-defined]
@@ -735,12 +815,23 @@ class Strange:
         self.value = state["value"]
 
 
-@pytest.mark.parametrize("value", ["text", {"a": 1}, None, [1, "a"], 1j], ids=repr)
+@pytest.mark.parametrize(
+    "value", ["text", {"a": 1}, None, [1, "a"], 1j, [[1], [1, 2]], np.longdouble(1)], ids=repr
+)
 def test_a_state_dict_of_what_is_no_number_is_named(value: Any) -> None:
     model = Small()
     model.own = Strange(value)  # type: ignore[attr-defined]
     with pytest.raises(TypeError, match=r"^Small\.own: value in its state_dict must be .* array"):
         Trainer(model, model.batches(IMAGES, None, BATCH))
+
+
+@pytest.mark.parametrize("state", [[1, 2], {0: 1.0}], ids=["list", "integers"])
+def test_a_state_dict_without_names_is_refused(state: Any) -> None:
+    model: Any = Small()
+    model.own = Strange(1.0)
+    model.own.state_dict = lambda: state
+    with pytest.raises(TypeError, match=r"^Small\.own: its state_dict\(\) must be .* by name, got"):
+        model.state()
 
 
 # --- Another model's state ------------------------------------------------------------------------

@@ -185,11 +185,33 @@ def test_a_gan_of_another_width_is_refused_and_nothing_changed(digits: Path) -> 
     before = content(Path("run"))
     for again in (lambda: mg.train("dcgan", out="run", resume=True, steps=2),
                   lambda: mg.train(DCGAN(width=4), out="run", resume=True, steps=2)):  # fmt: skip
-        with pytest.raises(DamagedFileError, match="not this run's state"):
+        with pytest.raises(ValueError, match=r"began with generator\.1\.unflattened_size \[16, "):
             again()
+    other: Any = DCGAN(width=8)
+    other.centre = mg.zeros(2)
+    with pytest.raises(
+        DamagedFileError, match="not this run's state.*DCGAN: the state lacks centre"
+    ):
+        mg.train(other, out="run", resume=True, steps=2)
     refused(minigan("sample", "run"), 1, "run/generator.safetensors: not the weights of this model")
     assert content(Path("run")) == before
     assert mg.train(DCGAN(width=8), out="run", resume=True, steps=2).steps == 1
+
+
+@quick
+def test_a_number_of_a_net_is_the_runs_and_nan_is_nan(images: Images) -> None:
+    def made(p: float) -> Any:
+        model: Any = DCGAN(width=4)
+        model.discriminator.append(mg.nn.Dropout(p))
+        model.best = float("nan")
+        return model
+
+    mg.train(made(0.25), images, steps=1, batch_size=20, out="run")
+    with pytest.raises(
+        ValueError, match=r"began with discriminator\.7\.p 0\.25, this model has 0\.5"
+    ):
+        mg.train(made(0.5), images, out="run", resume=True, steps=2)
+    assert mg.train(made(0.25), images, out="run", resume=True, steps=2).steps == 1
 
 
 @quick

@@ -54,8 +54,9 @@ class GAN(Stateful):
 
     Attributes are state. Modules, Optimizers, Tensors, whatever has ``state_dict`` and
     ``load_state_dict``, numbers, texts and tuples of these are saved with a run and restored bit
-    for bit; each Module is a file of its own, ``ATTRIBUTE.safetensors``. An attribute that would
-    be lost in silence, a list for one, is a TypeError (several nets are a ``ModuleList``).
+    for bit, and so are the numbers and texts of Modules and Optimizers; each Module is a file of
+    its own, ``ATTRIBUTE.safetensors``. An attribute that would be lost in silence, a list for one,
+    is a TypeError (several nets are a ``ModuleList``), and so is a net that a step makes.
     """
 
     #: The name on the command line and in a run's config.json; the class's own name by default.
