@@ -215,6 +215,14 @@ def test_a_number_of_a_net_is_the_runs_and_nan_is_nan(images: Images) -> None:
 
 
 @quick
+def test_a_look_at_samples_before_a_run_makes_no_other_model(images: Images) -> None:
+    looked_at = fresh()
+    looked_at.sample(2)
+    mg.train(looked_at, images, steps=1, batch_size=20, out="run")
+    assert mg.train(fresh(), images, out="run", resume=True, steps=2).steps == 1
+
+
+@quick
 def test_a_gan_goes_on_in_the_session_in_which_it_was_trained(images: Images) -> None:
     """Although a schedule has changed its numbers meanwhile."""
     model, length = MaxoutGAN(), {"batch_size": 20, "out": "run"}

@@ -150,7 +150,8 @@ def _plain_in(part: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any
     """The numbers and texts of an Optimizer, or of a Module and all below it, by their path."""
     if not isinstance(part, (Module, Optimizer)):
         return
-    yield from ((name, x) for name, x in vars(part).items() if _is_plain(x))
+    own = {"training": part.training, **vars(part)} if isinstance(part, Module) else vars(part)
+    yield from ((name, x) for name, x in own.items() if _is_plain(x))
     for path, x in part._members() if isinstance(part, Module) else ():
         if isinstance(x, Module) and x not in (*above, part):
             yield from ((f"{path}.{name}", y) for name, y in _plain_in(x, (*above, part)))
