@@ -25,9 +25,7 @@ def number(owner: str, name: str, value: Any, interval: str = "(-inf, inf)") -> 
     Traceback (most recent call last):
     ValueError: Dropout: p must lie in [0, 1), got 1
     """
-    if not isinstance(value, int | float | numpy.integer | numpy.floating) or isinstance(
-        value, bool
-    ):
+    if not (_is_integer(value) or isinstance(value, float | numpy.floating)):
         raise wrong_type(owner, name, "a number", value)
     low, high = _bounds(interval)
     above = value >= low if interval[0] == "[" else value > low

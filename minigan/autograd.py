@@ -21,7 +21,7 @@ import operator
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy
 
@@ -55,18 +55,15 @@ class Node:
 
     __slots__ = ("_vjp_name", "dtype", "leaf", "order", "parents", "shape", "value", "vjps")
 
-    vjps: Sequence[Sequence[Any]] | None
-    leaf: weakref.ref[Tensor] | None
-
     def __init__(self, parents: Sequence[Node], vjps: Sequence[Sequence[Any]], value: Array):
         self.parents = parents
-        self.vjps = vjps
+        self.vjps: Sequence[Sequence[Any]] | None = vjps
         self._vjp_name = getattr(vjps[0][0], "__qualname__", "custom") if vjps else "leaf"
         self.order = next(_clock)
         self.shape = value.shape
         self.dtype = value.dtype
         self.value: Any = None
-        self.leaf = None
+        self.leaf: weakref.ref[Tensor] | None = None
 
     @property
     def op(self) -> str:
@@ -321,11 +318,9 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_data", "_leaf_node", "_node", "_stamp", "grad")
 
-    _data: Array
     grad: Tensor | None
     _node: Node | None
     _leaf_node: Node | None  # outlasts a freeze, so that graphs recorded before it stay valid
-    _stamp: list[int]
 
     def __init__(self, data: Array, requires_grad: bool = False):
         self._data = numbers("Tensor", backend.checked(data))
@@ -336,14 +331,11 @@ class Tensor:
             self.requires_grad_(requires_grad)
 
     data = property(operator.attrgetter("_data"))
+    dtype = property(operator.attrgetter("_data.dtype"))
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self._data.shape  # type: ignore[no-any-return]
-
-    @property
-    def dtype(self) -> Any:
-        return self._data.dtype
 
     @property
     def ndim(self) -> int:
@@ -395,16 +387,15 @@ class Tensor:
             raise ValueError(f"item: expected one entry, got shape {self.shape}")
         return self.numpy().item()
 
-    def copy_(self, source: Any) -> Tensor:
+    def copy_(self, source: Any) -> Self:
         """Overwrite the entries in place with those of ``source`` (array, Tensor or nested list).
 
         The dtype stays. ValueError for another shape, RuntimeError for an intermediate result.
         """
         if not self.is_leaf:
             raise RuntimeError("copy_: only a leaf can be overwritten; use .detach() first")
-        source = source.data if isinstance(source, Tensor) else source
-        array = numbers("copy_", backend.asarray(source))
-        if array.shape != self.shape:
+        array = backend.asarray(source.data if isinstance(source, Tensor) else source)
+        if numbers("copy_", array).shape != self.shape:
             raise ValueError(f"copy_: expected shape {self.shape}, got {array.shape}")
         self.data[...] = array
         self.mark_written()
@@ -455,8 +446,6 @@ class Tensor:
         def _unary(self) -> Tensor: ...
         def _binary(self, other: Operand) -> Tensor: ...
         def _reduce(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
-        def __eq__(self, other: Operand) -> Tensor: ...  # type: ignore[override]
-        def __ne__(self, other: Operand) -> Tensor: ...  # type: ignore[override]
         def __pow__(self, exponent: float) -> Tensor: ...
         def __getitem__(self, index: Any) -> Tensor: ...
         def _integers(self, *integers: Any) -> Tensor: ...
@@ -468,6 +457,7 @@ class Tensor:
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _binary
         __truediv__ = __rtruediv__ = __matmul__ = __rmatmul__ = _binary
         __lt__ = __le__ = __gt__ = __ge__ = _binary
+        __eq__ = __ne__ = _binary  # type: ignore[assignment]
         sum = mean = var = std = norm = max = min = _reduce
         reshape = permute = _integers
 

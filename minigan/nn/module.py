@@ -28,8 +28,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any):
         super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad=True)
-        if isinstance(data, Tensor):
-            self._stamp = data._stamp  # the same memory
+        self._stamp = getattr(data, "_stamp", self._stamp)  # a Tensor's memory is shared
         backend.parameters[id(self)] = self  # so that a switch of backends can refuse to strand it
 
 
@@ -72,32 +71,16 @@ class Module:
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
-        seen: set[int] = set()
-        stack: list[Module] = [self]
-        while stack:
-            module = stack.pop()
-            if id(module) not in seen:
-                seen.add(id(module))
-                yield module
-                stack.extend(reversed(list(module.children())))
-
-    def _named_tensors(
-        self, prefix: str = "", above: tuple[Module, ...] = ()
-    ) -> Iterator[tuple[str, Tensor]]:
-        above += (self,)
-        for name, value in self._members():
-            if not isinstance(value, Module):
-                yield prefix + name, value
-            elif value not in above:  # a module may refer to its parent
-                yield from value._named_tensors(f"{prefix}{name}.", above)
+        below = (x for _, x in self._walk() if isinstance(x, Module))
+        return iter(dict.fromkeys([self, *below]))
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(name, Parameter) in the order they were set; a shared one appears once."""
         seen: set[int] = set()
-        for name, value in self._named_tensors():
-            if isinstance(value, Parameter) and id(value) not in seen:
-                seen.add(id(value))
-                yield name, value
+        for name, x in self._walk():
+            if isinstance(x, Parameter) and id(x) not in seen:
+                seen.add(id(x))
+                yield name, x
 
     def parameters(self) -> Iterator[Parameter]:
         """The Parameters of :meth:`named_parameters`."""
@@ -120,12 +103,13 @@ class Module:
             for name, value in state.items()
             if name.rpartition(".")[2] != "num_batches_tracked"
         }
-        problems = [f"missing: {name} {own[name].shape}" for name in own if name not in given]
-        problems += [f"unexpected: {name} {given[name].shape}" for name in given if name not in own]
+        mine, theirs = ({name: x.shape for name, x in d.items()} for d in (own, given))
+        problems = [f"missing: {name} {mine[name]}" for name in mine if name not in theirs]
+        problems += [f"unexpected: {name} {theirs[name]}" for name in theirs if name not in mine]
         problems += [
-            f"wrong shape: {name} is {own[name].shape}, in the state {given[name].shape}"
-            for name in own
-            if name in given and own[name].shape != given[name].shape
+            f"wrong shape: {name} is {shape}, in the state {theirs[name]}"
+            for name, shape in mine.items()
+            if theirs.get(name, shape) != shape
         ]
         if problems:
             listing = "\n  ".join(problems)
@@ -208,11 +192,20 @@ class Module:
             if isinstance(x, Module) and x._constants is None:
                 x._decide(*vars(x))
 
+    def _walk(self, prefix: str = "", *above: Module) -> Iterator[tuple[str, Any]]:
+        """The Modules and Tensors of the state here and below, in order, each after its name."""
+        for name, x in self._members():
+            yield prefix + name, x
+            if isinstance(x, Module) and x not in (self, *above):  # it may refer to its parent
+                yield from x._walk(f"{prefix}{name}.", self, *above)
+
+    def _named_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        return ((name, x) for name, x in self._walk() if isinstance(x, Tensor))
+
     def _is_state(self, path: str, x: Any) -> bool:
         """Whether what is held there is saved."""
-        if not isinstance(x, Tensor) or isinstance(x, Parameter):
-            return True
-        return x.is_leaf if self._constants is None else path in self._constants
+        constants = self._constants
+        return type(x) is not Tensor or (x.is_leaf if constants is None else path in constants)
 
     def _members(self) -> list[tuple[str, Any]]:
         """The Modules and Tensors of the state by name; TypeError where one would be missed."""

@@ -151,11 +151,9 @@ class Average(Module):
                 f"Average.update: {type(module).__name__} is not like the module that is averaged; "
                 f"they differ in {', '.join(f'{name} {shape} {d}' for name, shape, d in different)}"
             )
-        learned = {id(a) for a in self.module.parameters()}
+        for name, p in self.module.named_parameters():
+            fused.move(theirs[name].data, self.decay, 1.0 - self.decay, out=(p.data,))
+            p.mark_written()
         for name, a in mine.items():
             if not isinstance(a, Parameter):
                 a.copy_(theirs[name])
-            elif id(a) in learned:
-                learned.remove(id(a))  # a shared one moves once
-                fused.move(theirs[name].data, self.decay, 1.0 - self.decay, out=(a.data,))
-                a.mark_written()
