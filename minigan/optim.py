@@ -14,7 +14,7 @@ import numpy
 
 from minigan import backend, fused
 from minigan.arguments import number, wrong_type
-from minigan.autograd import Tensor, _mismatch
+from minigan.autograd import Tensor, _mismatch, several
 from minigan.backend import Array
 
 
@@ -26,18 +26,13 @@ class Optimizer:
     """
 
     memory: tuple[str, ...] = ()
-    squares = False  # whether it squares gradients
 
     def __init__(self, params: Iterable[Tensor], lr: float):
         owner = type(self).__name__
         if isinstance(params, Tensor) or not isinstance(params, Iterable):
             raise wrong_type(owner, "params", "a list, or .parameters()", params)
-        self.params = list(params)
-        if not self.params:
-            raise ValueError(f"{owner}: there are no parameters to optimise")
+        self.params = several(owner, params, least=1)
         for i, p in enumerate(self.params):
-            if not isinstance(p, Tensor):
-                raise TypeError(f"{owner}: parameter {i} is a {type(p).__name__}, not a Tensor")
             name = f"{owner}: parameter {i}, of shape {p.shape},"
             if not (p.is_leaf and p.requires_grad):
                 raise ValueError(f"{name} is not a leaf that requires gradients")
@@ -78,8 +73,6 @@ class Optimizer:
 
     def _misfit(self, p: Tensor, state: dict[str, Any]) -> str:
         """What does not go with the parameter's dtype, if anything."""
-        if self.squares and p.dtype == "float16":
-            return "in which small gradients' squares are 0; use float32"
         for key, x in state.items():
             if getattr(x, "dtype", p.dtype) != p.dtype:
                 return (
@@ -115,16 +108,15 @@ class Optimizer:
         """Take over a :meth:`state_dict` of the same method on the same parameters."""
         owner = f"{type(self).__name__}.load_state_dict"
         fresh = [self.start(p.data) for p in self.params]
+        places = {f"{i}.{key}": (i, key) for i, entry in enumerate(fresh) for key in entry}
         given: list[dict[str, Any]] = [{} for _ in self.params]
         for name, value in state.items():
-            index, _, key = name.partition(".")
-            i = int(index) if index.isdecimal() else len(fresh)
-            if i >= len(fresh) or key not in fresh[i]:
+            if name not in places:
                 raise ValueError(f"{owner}: unexpected {name!r}")
+            i, key = places[name]
             host = numpy.asarray(value.numpy() if isinstance(value, Tensor) else value)
             like = fresh[i][key]
-            counts = isinstance(like, int)
-            expected = () if counts else like.shape
+            counts, expected = isinstance(like, int), getattr(like, "shape", ())
             if host.shape != expected:
                 raise ValueError(f"{owner}: {name} is {host.shape}, expected {expected}")
             given[i][key] = int(host) if counts else backend.asarray(host.astype(like.dtype))
@@ -156,11 +148,19 @@ class SGD(Optimizer):
             fused.sgd(g, self.lr, out=(p,))
 
 
-class RMSprop(Optimizer):
+class _RootMeanSquare(Optimizer):
+    """What divides by √v, where v is a mean of g². float16 is refused: there small g² are 0."""
+
+    def _misfit(self, p: Tensor, state: dict[str, Any]) -> str:
+        if p.dtype == "float16":
+            return "in which small gradients' squares are 0; use float32"
+        return super()._misfit(p, state)
+
+
+class RMSprop(_RootMeanSquare):
     """v ← α·v + (1 − α)·g²,  p ← p − lr·g / (√v + ε)   (Tieleman & Hinton 2012, lecture 6e)."""
 
     memory = ("square_avg",)
-    squares = True
 
     def __init__(
         self, params: Iterable[Tensor], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8
@@ -174,7 +174,7 @@ class RMSprop(Optimizer):
         fused.rmsprop(g, *numbers, out=(p, state["square_avg"]))
 
 
-class Adam(Optimizer):
+class Adam(_RootMeanSquare):
     """Adaptive moments (Kingma & Ba 2015, algorithm 1), step t from 1:
 
     m ← β₁·m + (1 − β₁)·g          v ← β₂·v + (1 − β₂)·g²
@@ -185,7 +185,6 @@ class Adam(Optimizer):
     """
 
     memory = ("exp_avg", "exp_avg_sq")
-    squares = True
 
     def __init__(
         self,
@@ -209,8 +208,7 @@ class Adam(Optimizer):
         beta1, beta2 = self.betas
         if self.weight_decay:
             g = fused.affine(p, self.weight_decay, g)
-        state["step"] += 1
-        t = state["step"]
+        t = state["step"] = state["step"] + 1
         # lr·m̂/(√v̂ + ε) with both bias corrections moved into two numbers, which saves two passes:
         root = math.sqrt(1.0 - beta2**t)
         rate, eps = self.lr * root / (1.0 - beta1**t), self.eps * root

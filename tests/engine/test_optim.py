@@ -204,7 +204,7 @@ def test_minimize_is_one_step_of_its_own_parameters(method: str) -> None:
 def test_mistakes() -> None:
     p, fixed = mg.tensor([1.0], requires_grad=True), mg.tensor([1.0])
     for call, kind, message in (
-        (lambda: optim.SGD([], lr=0.1), ValueError, "SGD: there are no parameters"),
+        (lambda: optim.SGD([], lr=0.1), ValueError, "SGD: expected at least one Tensor"),
         (lambda: optim.SGD([fixed], lr=0.1), ValueError, r"SGD: parameter 0, of shape \(1,\)"),
         (lambda: optim.SGD([p, p * 2.0], lr=0.1), ValueError, "parameter 1, .* is not a leaf"),
         (
@@ -212,7 +212,7 @@ def test_mistakes() -> None:
             ValueError,
             r"Adam: parameter 1, of shape \(1,\), appears twice",
         ),
-        (lambda: optim.Adam([np.ones(1)]), TypeError, "Adam: parameter 0 is a ndarray"),
+        (lambda: optim.Adam([np.ones(1)]), TypeError, "Adam: expected Tensors, got ndarray"),
         (lambda: optim.SGD([p], lr=-1), ValueError, "SGD: lr must lie in .* got -1"),
         (lambda: optim.SGD([p], lr=math.nan), ValueError, "SGD: lr must lie in .* got nan"),
         (lambda: optim.SGD([p], lr=0.1, momentum=1.0), ValueError, "SGD: momentum must lie"),
