@@ -67,14 +67,10 @@ def calls(text: str) -> list[str]:
                 return into
             case ast.Call(func=ast.Name(id="masked"), args=[ast.Compare(left=x), ast.Name(id=g)]):
                 # By the bits, which are all 0 or all 1: a tenth of the time of numpy.where.
-                found.extend(
-                    [
-                        f"bits = {into}.view(f'i{{{into}.itemsize}}')",
-                        f"bits[...] = greater({ast.unparse(x)}, 0)",
-                        "negative(bits, out=bits)",
-                        f"bitwise_and({g}.view(bits.dtype), bits, out=bits)",
-                    ]
-                )
+                found.append(f"bits = {into}.view(f'i{{{into}.itemsize}}')")
+                found.append(f"bits[...] = greater({ast.unparse(x)}, 0)")
+                found.append("negative(bits, out=bits)")
+                found.append(f"bitwise_and({g}.view(bits.dtype), bits, out=bits)")
                 return into
             case ast.Call(func=ast.Name(id=function)):
                 ufunc, parts = FUNCTIONS[function], node.args

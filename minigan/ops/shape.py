@@ -26,13 +26,11 @@ __all__ = [
 def to(x: Operand, dtype: Any) -> Tensor:
     """The entries in another dtype.  x̄ = ḡ in the old dtype."""
     x = as_tensor(x)
-    if dtype is None:  # NumPy's float64
-        raise TypeError("to: expected a dtype of numbers, got None")
-    old, dtype = x.dtype, numpy.dtype(dtype)
+    if dtype is None or numpy.dtype(dtype).kind not in "fiub":  # None is NumPy's float64
+        raise TypeError(f"to: expected a dtype of numbers, got {dtype}")
+    old = x.dtype
     if old == dtype:
         return x
-    if dtype.kind not in "fiub":
-        raise TypeError(f"to: expected a dtype of numbers, got {dtype}")
     value = x.data.astype(dtype)
     if value.dtype.kind != "f":
         return record(value)
@@ -80,10 +78,9 @@ def reshape(x: Operand, *shape: Any) -> Tensor:
 def permute(x: Operand, *axes: Any) -> Tensor:
     """Axis i of the result is axis ``axes[i]`` of x.  x̄ = ḡ permuted back."""
     x = as_tensor(x)
-    order = _sequence(axes)
-    if sorted(i % x.ndim if -x.ndim <= i < x.ndim else -1 for i in order) != list(range(x.ndim)):
+    order = tuple(axis_of("permute", axis, x.shape) for axis in _sequence(axes))
+    if sorted(order) != list(range(x.ndim)):
         raise ValueError(f"permute: {order} is not an order of the {x.ndim} axes of {x.shape}")
-    order = tuple(i % x.ndim for i in order)
     inverse = tuple(sorted(range(len(order)), key=order.__getitem__))
     return record(x.data.transpose(order), (x, lambda g: permute(g, inverse)), shares=x)
 
