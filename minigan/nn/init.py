@@ -7,16 +7,16 @@ Each function overwrites a tensor in place and returns it. Dense and convolution
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import numpy
 
 from minigan import backend
 from minigan.arguments import number, wrong_type
 from minigan.autograd import Tensor
+from minigan.nn.module import Module
 
-if TYPE_CHECKING:
-    from minigan.nn.module import Module
+T = TypeVar("T", bound=Tensor)
 
 
 def _host_dtype(owner: str, tensor: Tensor) -> type[numpy.floating]:
@@ -33,7 +33,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     return tensor.copy_(draw * std + mean)
 
 
-def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
+def uniform_(tensor: T, low: float = 0.0, high: float = 1.0) -> T:
     """Entries from U[low, high)."""
     low, high = number("uniform_", "low", low), number("uniform_", "high", high)
     if low > high:

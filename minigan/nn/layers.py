@@ -9,7 +9,7 @@ from typing import Any
 
 from minigan import backend
 from minigan import functional as F
-from minigan.arguments import Pair, Size, flag, integer, number, pair, wrong_type
+from minigan.arguments import Size, flag, integer, number, pair, wrong_type
 from minigan.autograd import Tensor, as_tensor
 from minigan.functional import enlarged
 from minigan.nn import init
@@ -33,13 +33,9 @@ def _weight_and_bias(
     owner: str, shape: tuple[int, ...], n_out: int, bias: bool
 ) -> tuple[Parameter, Parameter | None]:
     """Both start uniform in ±1/√fan_in, as in PyTorch."""
-    bound = 1.0 / math.sqrt(math.prod(shape[1:]))
-    bias = flag(owner, "bias", bias)
-    weight, start = _parameter(*shape), _parameter(n_out) if bias else None
-    for parameter in (weight, start):
-        if parameter is not None:
-            init.uniform_(parameter, -bound, bound)
-    return weight, start
+    bias, bound = flag(owner, "bias", bias), 1.0 / math.sqrt(math.prod(shape[1:]))
+    weight = init.uniform_(_parameter(*shape), -bound, bound)
+    return weight, init.uniform_(_parameter(n_out), -bound, bound) if bias else None
 
 
 class Linear(Module):
@@ -64,6 +60,8 @@ class Linear(Module):
 class _Convolution(Module):
     """What both convolutions have: weight, bias, stride and padding, each checked."""
 
+    inside = 1  # the axis of weight along which the input's channels lie; the output's have 1 or 0
+
     def __init__(
         self,
         in_channels: int,
@@ -80,17 +78,13 @@ class _Convolution(Module):
         self.stride = pair(owner, "stride", stride, 1)
         self.padding = pair(owner, "padding", padding, 0)
         kernel = pair(owner, "kernel_size", kernel_size, 1)
-        shape = (*self._channels(n_in, n_out), *kernel)
+        shape = (*((n_out, n_in) if self.inside else (n_in, n_out)), *kernel)
         self.weight, self.bias = _weight_and_bias(owner, shape, n_out, bias)
 
-    def _channels(self, in_channels: int, out_channels: int) -> Pair:
-        """The order in which weight has them, and back."""
-        return out_channels, in_channels
-
     def extra_repr(self) -> str:
-        in_channels, out_channels = self._channels(*self.weight.shape[:2])
+        shape = self.weight.shape
         return (
-            f"{in_channels}, {out_channels}, kernel_size={self.weight.shape[2:]}, "
+            f"{shape[self.inside]}, {shape[1 - self.inside]}, kernel_size={shape[2:]}, "
             f"stride={self.stride}, padding={self.padding}, bias={self.bias is not None}"
         )
 
@@ -112,6 +106,8 @@ class ConvTranspose2d(_Convolution):
     ``weight`` is (in, out, kh, kw). It starts as PyTorch's does, with fan_in taken as out·kh·kw.
     """
 
+    inside = 0
+
     def __init__(
         self,
         in_channels: int,
@@ -125,9 +121,6 @@ class ConvTranspose2d(_Convolution):
     ):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
         self.output_padding = remainder("ConvTranspose2d", output_padding, self.stride)
-
-    def _channels(self, in_channels: int, out_channels: int) -> Pair:
-        return in_channels, out_channels
 
     def forward(self, x: Any) -> Tensor:
         return F.conv_transpose2d(
@@ -175,8 +168,7 @@ class BatchNorm1d(Module):
         if x.ndim != self.ndim:
             raise ValueError(f"{type(self).__name__}: expected {self.ndim} axes, got x {x.shape}")
         state = (self.weight, self.bias, self.running_mean, self.running_var)
-        given = (self.training, self.momentum, self.eps)
-        return batch_norm_activated(x, *state, *given, slope=slope)
+        return batch_norm_activated(x, state, self.training, self.momentum, self.eps, slope=slope)
 
     def extra_repr(self) -> str:
         return f"{self.weight.size}, momentum={self.momentum}, eps={self.eps}"

@@ -26,7 +26,7 @@ from minigan import backend
 from minigan.arguments import Pair, Size, pair
 from minigan.autograd import Operand, Tensor, as_tensor, record
 from minigan.backend import Array
-from minigan.ops.linalg import check_layer, operands, shapes_of
+from minigan.ops.linalg import check_layer, operands
 from minigan.ops.reduce import sum
 from minigan.ops.shape import getitem, reshape, rows
 
@@ -303,11 +303,8 @@ def _operands(
     op: str, x: Operand, weight: Operand, bias: Operand | None, *, inside: int
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Tensors that fit: x's channels on the axis ``inside`` of weight, bias's on the other one."""
-    x, weight, bias = operands(x, weight, bias)
-    given = shapes_of(x, weight, bias)
+    x, weight, bias, given = operands(x, weight, bias)
     if x.ndim != 4 or weight.ndim != 4 or 0 in x.shape[1:] + weight.shape:
         raise ValueError(f"{op}: expected x (N, C, H, W) and a weight of 4 axes, got {given}")
-    check_layer(op, "channels", x, weight, bias, x_axis=1, inside=inside)
-    if bias is not None and bias.shape != (weight.shape[1 - inside],):
-        raise ValueError(f"{op}: bias must have {weight.shape[1 - inside]} entries {given}")
+    check_layer(op, x.shape[1], "channels", x, weight, bias, inside, given)
     return x, weight, bias

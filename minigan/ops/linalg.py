@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy
 
 from minigan import backend
@@ -45,26 +47,27 @@ def matmul(x: Operand, y: Operand) -> Tensor:
 
 def operands(
     x: Operand, weight: Operand, bias: Operand | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """What a layer is applied to and its parameters, as Tensors."""
-    return as_tensor(x), as_tensor(weight), None if bias is None else as_tensor(bias)
-
-
-def shapes_of(x: Tensor, weight: Tensor, bias: Tensor | None) -> str:
-    """The shapes of a layer's operands, for its error messages."""
-    return f"(x {x.shape}, weight {weight.shape}{'' if bias is None else f', bias {bias.shape}'})"
+) -> tuple[Tensor, Tensor, Tensor | None, str]:
+    """A layer's input, weight and bias as Tensors, and their shapes for its error messages."""
+    x, weight, bias = as_tensor(x), as_tensor(weight), None if bias is None else as_tensor(bias)
+    last = "" if bias is None else f", bias {bias.shape}"
+    return x, weight, bias, f"(x {x.shape}, weight {weight.shape}{last})"
 
 
 def check_layer(
-    op: str, what: str, x: Tensor, weight: Tensor, bias: Tensor | None, x_axis: int, inside: int
+    op: str, n: int, what: str, x: Tensor, weight: Tensor, bias: Any, inside: int, given: str
 ) -> None:
-    """An axis of x is as long as the axis ``inside`` of weight, and all have one dtype."""
-    n, expected, given = x.shape[x_axis], weight.shape[inside], shapes_of(x, weight, bias)
-    if n != expected:
-        raise ValueError(f"{op}: x has {n} {what}, weight expects {expected} {given}")
+    """Errors unless weight's axis ``inside`` has n entries, bias as many as its other, all a dtype.
+
+    ``what`` says what the n are of.
+    """
+    if n != weight.shape[inside]:
+        raise ValueError(f"{op}: x has {n} {what}, weight expects {weight.shape[inside]} {given}")
     for t in (weight, bias):
         if t is not None and t.dtype != x.dtype:
             raise TypeError(f"{op}: x is {x.dtype} but a parameter is {t.dtype} {given}")
+    if bias is not None and bias.shape != (weight.shape[1 - inside],):
+        raise ValueError(f"{op}: bias must have {weight.shape[1 - inside]} entries {given}")
 
 
 def linear(x: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
@@ -74,13 +77,10 @@ def linear(x: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
 
     X̄ = Ḡ W, W̄ = Ḡᵀ X, b̄ = Σ ḡ over all but the last axis.
     """
-    x, weight, bias = operands(x, weight, bias)
-    given = shapes_of(x, weight, bias)
+    x, weight, bias, given = operands(x, weight, bias)
     if weight.ndim != 2 or x.ndim < 1:
         raise ValueError(f"linear: expected x (..., in) and weight (out, in), got {given}")
-    check_layer("linear", "features", x, weight, bias, x_axis=-1, inside=1)
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise ValueError(f"linear: bias must have one entry per row of weight {given}")
+    check_layer("linear", x.shape[-1], "features", x, weight, bias, 1, given)
     if x.ndim != 2:
         y = linear(reshape(x, -1, x.shape[-1]), weight, bias)
         return reshape(y, *x.shape[:-1], weight.shape[0])

@@ -7,7 +7,7 @@ pictures (N, C, H, W) are N·H·W cases.
 from __future__ import annotations
 
 from minigan import backend, fused
-from minigan.arguments import number
+from minigan.arguments import number, wrong_type
 from minigan.autograd import OUTPUT, Operand, Tensor, as_tensor, record
 from minigan.backend import Array
 from minigan.ops.elementwise import _float, gate, leaky_relu, sqrt
@@ -42,27 +42,22 @@ def batch_norm(
     In evaluation the running statistics are used, so a sample does not depend on its batch mates.
     """
     state = (weight, bias, running_mean, running_var)
-    return batch_norm_activated(x, *state, training, momentum, eps, slope=1.0)
+    return batch_norm_activated(x, state, training, momentum, eps, slope=1.0)
+
+
+State = tuple[Tensor, Tensor, Tensor | None, Tensor | None]  # γ, β, running mean and variance
 
 
 def batch_norm_activated(
-    x: Operand,
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-    *,
-    slope: float,
+    x: Operand, state: State, training: bool, momentum: float, eps: float, *, slope: float
 ) -> Tensor:
     """max(y, slope·y) of :func:`batch_norm`'s y, in the same pass over the entries.
 
     ``slope`` lies in [0, 1]: 0 is a ReLU, 1 no activation.
     """
-    x, weight, bias = _float("batch_norm", x), as_tensor(weight), as_tensor(bias)
-    _check(x, weight, bias, running_mean, running_var)
+    x, (weight, bias, running_mean, running_var) = _float("batch_norm", x), state
+    weight, bias = as_tensor(weight), as_tensor(bias)
+    _check(x, (weight, bias, running_mean, running_var))
     momentum = number("batch_norm", "momentum", momentum, "[0, 1]")
     eps = number("batch_norm", "eps", eps, "[0, inf)")
     if training and x.size < 2 * (x.shape[1] or 1):
@@ -153,22 +148,15 @@ def affine(
     )
 
 
-def _check(
-    x: Tensor, weight: Tensor, bias: Tensor, running_mean: Tensor | None, running_var: Tensor | None
-) -> None:
+def _check(x: Tensor, state: State) -> None:
     """Shapes and dtypes that fit."""
     if x.dtype == "float16":  # ends at 65,504
         raise TypeError('batch_norm: squares overflow float16; use .to("float32") on x and layer')
     if x.ndim not in (2, 4):
         raise ValueError(f"batch_norm: expected x (N, C) or (N, C, H, W), got {x.shape}")
-    for running in (running_mean, running_var):
-        if not (running is None or isinstance(running, Tensor)):
-            raise TypeError(
-                "batch_norm: running statistics are Tensors, which training changes in place; got "
-                f"{type(running).__name__}"
-            )
-    names = ("weight", "bias", "running_mean", "running_var")
-    for name, t in zip(names, (weight, bias, running_mean, running_var), strict=True):
+    for name, t in zip(("weight", "bias", "running_mean", "running_var"), state, strict=True):
+        if t is not None and not isinstance(t, Tensor):
+            raise wrong_type("batch_norm", name, "a Tensor, which training changes in place", t)
         if t is not None and t.shape != x.shape[1:2]:
             expected = f"({x.shape[1]},) for x {x.shape}"
             raise ValueError(f"batch_norm: {name} must be {expected}, got {t.shape}")

@@ -1136,8 +1136,8 @@ def test_what_is_no_tensor_is_named_where_only_tensors_do() -> None:
     ):
         with pytest.raises(TypeError, match="expected Tensors, got (ndarray|NoneType)"):
             call()
-    with pytest.raises(TypeError, match="running statistics are Tensors.*got ndarray"):
-        F.batch_norm(np.ones((2, 1)), [1.0], [0.0], np.zeros(1), np.ones(1))
+    with pytest.raises(TypeError, match="running_mean must be a Tensor, which .*got ndarray"):
+        F.batch_norm(np.ones((2, 1), "float32"), [1.0], [0.0], np.zeros(1), np.ones(1))
 
 
 def test_threads_that_share_a_switch_have_each_their_own_outside() -> None:

@@ -972,7 +972,7 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ValueError,
         r"^linear: x has 784 features, weight expects 100 \(x \(64, 784\), weight \(256, 100\)\)$",
     ),
-    (lambda: F.linear(x23(), x23(), x32()), ValueError, "linear: bias must have one entry per row"),
+    (lambda: F.linear(x23(), x23(), x32()), ValueError, "linear: bias must have 2 entries"),
     (lambda: F.linear(x23(), f32()), TypeError, "linear: x is float64 but a parameter is float32"),
     (lambda: F.linear(x23(), x23()[0]), ValueError, "linear: expected x"),
     (lambda: x23().sum(axis=2), ValueError, r"sum: axis 2 does not exist in shape \(2, 3\)"),
