@@ -155,19 +155,21 @@ def to_host(array: Array) -> numpy.ndarray:
 
 #: Entries of a slice that stays in cache: 2 MB in float32.
 CACHED = 1 << 19
+#: Pictures that a trained net is shown at a time: more are not faster.
+CHUNK = 500
 
 
-def slices(rows: int, step: int) -> Iterator[slice]:
-    """range(rows) in slices of ``step``, of which the last may be shorter."""
-    return (slice(i, min(i + step, rows)) for i in range(0, rows, step))
+def slices(n: int, step: int) -> Iterator[slice]:
+    """range(n) in slices of ``step``, of which the last may be shorter."""
+    return (slice(i, min(i + step, n)) for i in range(0, n, step))
 
 
-def batches(rows: int, entries: int) -> Iterator[slice]:
-    """:func:`slices` of so few rows of ``entries`` each that they stay in cache.
+def cached_slices(n: int, entries: int) -> Iterator[slice]:
+    """:func:`slices` of so few of n rows, of ``entries`` each, that they stay in cache.
 
     A GPU hides the way to its memory behind many threads: there, slices only bound the memory.
     """
-    return slices(rows, max(1, (CACHED << 9 if on_gpu() else CACHED) // max(1, entries)))
+    return slices(n, max(1, (CACHED << 9 if on_gpu() else CACHED) // max(1, entries)))
 
 
 # --- Randomness ---------------------------------------------------------------------------------

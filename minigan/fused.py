@@ -204,7 +204,7 @@ def pieces(operands: Sequence[Any], more: int) -> Iterator[Sequence[Any]]:
         yield operands
         return
     a_row_of_all = math.prod(operands[0].shape[1:]) * (sum(whole) + more)
-    for s in backend.batches(len(operands[0]), a_row_of_all):
+    for s in backend.cached_slices(len(operands[0]), a_row_of_all):
         yield [a[s] if cut else a for a, cut in zip(operands, whole, strict=True)]
 
 

@@ -49,7 +49,7 @@ def test_reads_99_percent_of_mnists_test_digits() -> None:
 
 def test_probabilities_and_features() -> None:
     images, _ = data.load("mnist-mini", "test")
-    images = images[: classifier.CHUNK + 3]
+    images = images[: backend.CHUNK + 3]
     probabilities, features = metrics.classify(images), metrics.features(images)
     assert probabilities.shape == (len(images), 10) and probabilities.dtype == np.float32
     assert features.shape == (len(images), 64) and features.dtype == np.float32
@@ -120,7 +120,7 @@ def test_each_digit_is_moved_by_its_own_one_pixel_at_most() -> None:
 
 def test_scaling_the_features_leaves_the_answers() -> None:
     images, _ = data.load("mnist-mini", "test")
-    images = images[: 2 * classifier.CHUNK]
+    images = images[: 2 * backend.CHUNK]
     network = classifier.network()
     with mg.no_grad():
         x = classifier.to_input(images)

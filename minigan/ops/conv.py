@@ -81,7 +81,7 @@ def _conv(x: Array, w: Array, stride: Pair, padding: Pair) -> Array:
     (o, c, *kernel), size = w.shape, _out_size(x.shape[2:], w.shape[2:], stride, padding)
     matrix = w.transpose(2, 3, 1, 0).reshape(-1, o)
     y = backend.xp.empty((len(x), *size, o), x.dtype)
-    for s in backend.batches(len(x), c * math.prod(kernel) * math.prod(size)):
+    for s in backend.cached_slices(len(x), c * math.prod(kernel) * math.prod(size)):
         patches = _patches(x[s], kernel, stride, padding)
         backend.xp.matmul(patches, matrix, out=y[s].reshape(-1, o))
     return y.transpose(0, 3, 1, 2)
@@ -95,7 +95,7 @@ def _conv_transpose(y: Array, w: Array, stride: Pair, padding: Pair, size: Pair)
         for u, v in product(range(kh), range(0, kw, sw))
     }
     x = backend.xp.empty((len(y), *size, c), y.dtype)
-    for s in backend.batches(len(y), c * math.prod(size) + o * math.prod(y.shape[2:])):
+    for s in backend.cached_slices(len(y), c * math.prod(size) + o * math.prod(y.shape[2:])):
         y_rows = _channels_last(y[s]).reshape(-1, o)
         padded, inside = _padded(len(y[s]), size, c, padding, y.dtype)
         windows = _windows(padded, (kh, kw), stride)
@@ -110,7 +110,7 @@ def _conv_weight(x: Array, y: Array, kernel: Pair, stride: Pair, padding: Pair) 
     """W = patches(x)ᵀ · y, summed over the batch."""
     c, o = x.shape[1], y.shape[1]
     matrix = backend.xp.zeros((math.prod(kernel) * c, o), x.dtype)
-    for s in backend.batches(len(x), c * math.prod(kernel) * math.prod(y.shape[2:])):
+    for s in backend.cached_slices(len(x), c * math.prod(kernel) * math.prod(y.shape[2:])):
         patches = _patches(x[s], kernel, stride, padding)
         matrix += backend.xp.matmul(patches.T, _channels_last(y[s]).reshape(-1, o))
     return backend.xp.ascontiguousarray(matrix.reshape(*kernel, c, o).transpose(3, 2, 0, 1))

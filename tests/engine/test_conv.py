@@ -219,7 +219,7 @@ def test_a_batch_in_slices_is_the_batch_in_one(name: str, g: Geometry, seed: int
     tensors = [mg.tensor(a) for a in operands]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backend, "CACHED", 10**9)
-        assert len(list(backend.batches(g.n, entries))) == 1
+        assert len(list(backend.cached_slices(g.n, entries))) == 1
         whole = ours(name, g, *tensors).numpy()
         # Single pictures, a limit unrelated to them, and slices of 2 and 3 with a shorter last one.
         for limit in (1, 50, 2 * entries, 3 * entries + 1):
@@ -384,7 +384,7 @@ def test_pytorch_agrees_at_the_dcgans_sizes() -> None:
         ("conv2d", (100, 16, 14, 14), (32, 16)),
         ("conv_transpose2d", (100, 32, 7, 7), (32, 16)),
     ):
-        assert len(list(backend.batches(100, 16 * 16 * 7 * 7))) > 1
+        assert len(list(backend.cached_slices(100, 16 * 16 * 7 * 7))) > 1
         x, w = (rng.standard_normal(s).astype("f") for s in (shape, (*channels, 4, 4)))
         xs = [mg.tensor(a, requires_grad=True) for a in (x, w)]
         ts = [torch.tensor(a, requires_grad=True) for a in (x, w)]
