@@ -40,8 +40,6 @@ __all__ = [
 
 #: Pictures in the preview that is drawn from the same latents after every epoch.
 FIXED = 64
-#: Pictures that are drawn at a time.
-CHUNK = 500
 
 
 class GAN(Stateful):
@@ -139,8 +137,8 @@ class GAN(Stateful):
         z = as_tensor(z)
         with evaluating(*self.parts(Module).values()), no_grad():
             parts = [
-                to_pixels(self.draw(z[i : i + CHUNK]).numpy())
-                for i in range(0, max(1, len(z)), CHUNK)
+                to_pixels(self.draw(z[part]).numpy())
+                for part in backend.slices(max(1, len(z)), backend.CHUNK)
             ]
         return numpy.concatenate(parts)
 
