@@ -253,6 +253,8 @@ def _held(
         yield path, value, hidden
     elif isinstance(value, ITERATORS):
         yield path, value, hidden or type(value).__name__
+    elif isinstance(value, numpy.ndarray) and value.dtype == object:
+        yield from _held(path, list(value.flat), hidden or "ndarray", around)
     elif isinstance(value, CONTAINERS) and not any(value is other for other in around):
         if not isinstance(value, (list, tuple)):
             hidden = hidden or type(value).__name__

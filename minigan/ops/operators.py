@@ -1,4 +1,4 @@
-"""What a Tensor's operators and methods are: each is a function of minigan.ops, bound here.
+"""What a Tensor's operators and methods are: each is a function of minigan.ops, bound by its line.
 
 autograd.py declares the same names for the type checker.
 """
@@ -27,25 +27,33 @@ Tensor.__matmul__ = linalg.matmul
 Tensor.__rmatmul__ = _reflected(linalg.matmul)
 Tensor.__pow__ = elementwise.pow
 Tensor.__neg__ = elementwise.neg
-Tensor.__abs__ = elementwise.abs
+Tensor.__abs__ = Tensor.abs = elementwise.abs
+Tensor.__lt__ = elementwise.comparison("less")
+Tensor.__le__ = elementwise.comparison("less_equal")
+Tensor.__gt__ = elementwise.comparison("greater")
+Tensor.__ge__ = elementwise.comparison("greater_equal")
+Tensor.__eq__ = elementwise.comparison("equal")
+Tensor.__ne__ = elementwise.comparison("not_equal")
+Tensor.__and__ = elementwise.comparison("bitwise_and")
+Tensor.__or__ = elementwise.comparison("bitwise_or")
+Tensor.__xor__ = elementwise.comparison("bitwise_xor")
 Tensor.__invert__ = lambda x: Tensor(~x.data)
 Tensor.__getitem__ = shape.getitem
 Tensor.T = property(lambda x: shape.permute(x, tuple(range(x.ndim))[::-1]))
-
-#: By the operator's name, what NumPy calls it.
-COMPARISONS = {
-    "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal",
-    "ne": "not_equal", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
-}  # fmt: skip
-for operator, ufunc in COMPARISONS.items():
-    setattr(Tensor, f"__{operator}__", elementwise.comparison(ufunc))
-
-#: Functions that are methods too, under the same name.
-METHODS = {
-    elementwise: ("abs", "exp", "log", "sigmoid", "sqrt", "tanh"),
-    reduce: ("argmax", "max", "mean", "min", "norm", "std", "sum", "var"),
-    shape: ("permute", "reshape", "to", "transpose"),
-}
-for module, names in METHODS.items():
-    for name in names:
-        setattr(Tensor, name, getattr(module, name))
+Tensor.reshape = shape.reshape
+Tensor.transpose = shape.transpose
+Tensor.permute = shape.permute
+Tensor.to = shape.to
+Tensor.sum = reduce.sum
+Tensor.mean = reduce.mean
+Tensor.var = reduce.var
+Tensor.std = reduce.std
+Tensor.norm = reduce.norm
+Tensor.max = reduce.max
+Tensor.min = reduce.min
+Tensor.argmax = reduce.argmax
+Tensor.exp = elementwise.exp
+Tensor.log = elementwise.log
+Tensor.sqrt = elementwise.sqrt
+Tensor.tanh = elementwise.tanh
+Tensor.sigmoid = elementwise.sigmoid

@@ -842,7 +842,14 @@ def layers() -> list[nn.Module]:
     return [nn.Linear(1, 1), nn.Tanh()]
 
 
+def objects() -> np.ndarray:
+    held = np.empty((2, 1), object)
+    held[:, 0] = layers()
+    return held
+
+
 HIDING: dict[str, Callable[[], Any]] = {
+    "ndarray": objects,
     "set": lambda: set(layers()),
     "frozenset": lambda: frozenset(layers()),
     "deque": lambda: collections.deque(layers()),
