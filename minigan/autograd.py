@@ -29,9 +29,10 @@ from minigan import backend
 from minigan.arguments import flag
 from minigan.backend import Array
 
-#: As the last that a VJP needs, the operation's own output: there is no such Tensor yet.
+#: Stands in an edge, as the last entry, for the operation's own output, which does not exist yet
+#: when :func:`record` is called.
 OUTPUT: Any = object()
-#: What an operator takes on its other side.
+#: What an operator takes on its other side: a Tensor, a number or an array.
 Operand: TypeAlias = "Tensor | float | Any"
 
 # One clock for the whole process: it numbers operations as they are recorded and in-place writes as
@@ -43,11 +44,11 @@ class Node:
     """One recorded operation, or a leaf (a Tensor that asked for gradients itself).
 
     Attributes:
-        parents: the nodes of its differentiable inputs; none for a leaf.
-        vjps: towards each parent, the VJP and what it needs; None once the graph was freed.
-        order: when it was recorded. Inputs come before what uses them, so descending order is a
-            topological order of the backward walk.
-        shape, dtype: those of the value it stands for, and so those of its gradient.
+        parents: the nodes of its differentiable inputs; a leaf has none.
+        vjps: for each parent, the VJP and what it needs; None once the graph was freed.
+        order: the time at which it was recorded. Inputs come before what uses them, so descending
+            order is a topological order of the backward walk.
+        shape, dtype: these belong to the value that the node stands for, and to its gradient.
         value: the output without its graph, kept only where a VJP asks for it. (The node never
             holds the output itself, which holds the node: that would be a cycle.)
         leaf: a weak reference to the Tensor of a leaf, whose ``.grad`` collects gradients.
@@ -92,15 +93,18 @@ class Node:
 def record(value: Array, *edges: Sequence[Any], shares: Tensor | None = None) -> Tensor:
     """Wrap what an operation computed and remember how to differentiate it.
 
+    The operation is called, in errors and drawings, by the name of the function in which the first
+    VJP was written.
+
     Args:
         value: the output array.
         edges: for each differentiable input, (input, VJP, *needed); an input that is a number or
             None has no gradient, and its edge is passed over. The VJP is called as
             ``vjp(g, *needed)`` and returns a Tensor of the input's shape, computed by
-            differentiable operations. What it needs are Tensors, of which a change in place before
-            the backward pass is an error, numbers, and, as the last, :data:`OUTPUT` for the
-            output. The graph keeps them alive, so a VJP that needs but a shape takes that from its
-            closure.
+            differentiable operations. It may need Tensors, numbers and, as the last, the output,
+            for which :data:`OUTPUT` stands. To change such a Tensor in place before the backward
+            pass is an error. The graph keeps all of them alive, so a VJP that needs but a shape
+            takes that from its closure.
         shares: the input whose memory ``value`` is a view of.
 
     >>> x = tensor([1.0, 2.0], requires_grad=True)
@@ -181,7 +185,7 @@ def grad(
 def _gradients(
     outputs: Sequence[Tensor], inputs: Iterable[Tensor], seeds: Sequence[Tensor], create_graph: bool
 ) -> dict[Node | None, Tensor]:
-    """By node, the gradients of those inputs on which an output depends."""
+    """The gradients of those inputs on which an output depends, by the inputs' nodes."""
     grads: dict[Any, Tensor] = {}
     with recording(create_graph), numpy.errstate(under="ignore"):  # what vanishes is 0
         for y, g in zip(outputs, seeds, strict=True):
@@ -332,19 +336,12 @@ class Tensor:
 
     data = property(operator.attrgetter("_data"))
     dtype = property(operator.attrgetter("_data.dtype"))
+    ndim = property(operator.attrgetter("_data.ndim"), doc="The number of axes.")
+    size = property(operator.attrgetter("_data.size"), doc="The number of entries, as in NumPy.")
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self._data.shape  # type: ignore[no-any-return]
-
-    @property
-    def ndim(self) -> int:
-        return len(self._data.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of entries (NumPy's meaning of the word)."""
-        return self.data.size  # type: ignore[no-any-return]
 
     @property
     def requires_grad(self) -> bool:
@@ -500,7 +497,7 @@ def numbers(op: str, array: Array) -> Array:
 class _Recording(threading.local):
     def __init__(self) -> None:
         self.on = True
-        self.outside: list[bool] = []  # what it was before each switch that is still entered
+        self.outside: list[bool] = []  # the value before each switch that is still entered
 
 
 _recording = _Recording()

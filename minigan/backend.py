@@ -33,7 +33,7 @@ class BackendError(RuntimeError):
     """The array library that was asked for cannot be used; the message says what to do."""
 
 
-#: By name, what finds the library; minigan/devices.py adds "cupy" and "auto".
+#: For each name, the function that finds the library; minigan/devices.py adds "cupy" and "auto".
 LIBRARIES: dict[str, Callable[[], Any]] = {"numpy": lambda: numpy}
 
 

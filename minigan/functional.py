@@ -84,9 +84,9 @@ def interpolate(
 
     Args:
         x: floats (N, C, H, W).
-        size: of the result, (s·H, t·W) or one number for both; or else
-        scale_factor: (s, t) or one number for both.
-        mode: one of the two.
+        size: the result's (s·H, t·W), or one number for both.
+        scale_factor: (s, t), or one number for both; it is given if ``size`` is not.
+        mode: "nearest" or "bilinear".
     """
     x, (size, factors) = _float("interpolate", x), enlarged("interpolate", size, scale_factor, mode)
     if x.ndim != 4 or 0 in x.shape[1:]:

@@ -26,13 +26,13 @@ class GradcheckError(AssertionError):
 
 
 def _project(outputs: Any, cotangents: list[numpy.ndarray]) -> float:
-    """Σ ⟨v, output⟩."""
+    """The sum of ⟨v, output⟩ over the outputs and their cotangents v."""
     pairs = zip(several("gradcheck", outputs), cotangents, strict=True)
     return sum(float((y.numpy() * v).sum()) for y, v in pairs)
 
 
 def _gradients(outputs: Any, inputs: Any, vs: Any, create_graph: bool) -> tuple[Tensor, ...]:
-    """Those of ⟨v, fn(inputs)⟩, from the outputs that have any."""
+    """The gradients of ⟨v, fn(inputs)⟩, summed over those outputs that require gradients."""
     live = [(y, v) for y, v in zip(outputs, vs, strict=True) if y.requires_grad]
     return grad([y for y, _ in live], inputs, [v for _, v in live], create_graph)
 
@@ -54,7 +54,7 @@ def gradcheck(
         inputs: Tensors; those that require gradients are checked and must be float64.
         eps: the step of the finite difference.
         atol, rtol: an entry passes if |analytic − numeric| ≤ atol + rtol·|numeric|.
-        seed: of the random cotangent.
+        seed: the seed of the random cotangent.
 
     >>> from minigan import tensor
     >>> gradcheck(lambda x: x * x, tensor([1.0, 2.0], requires_grad=True, dtype="float64"))

@@ -31,9 +31,9 @@ class Objective:
     """What the two players minimise: a name, and one equation for each."""
 
     name = ""
-    #: Whether s is a logit: then D's answer is the probability σ(s) of "real", otherwise s itself.
+    #: Whether s is a logit. If so, D's answer is σ(s), the probability of "real"; if not, it is s.
     logistic = True
-    #: Where a perfect generator holds D's loss and its mean answers, if D is at its best.
+    #: The loss and the mean answers of the best D, where the generator is perfect.
     equilibrium: ClassVar[Mapping[str, float]] = {}
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ least_squares = LeastSquares()
 hinge = Hinge()
 wasserstein = Wasserstein()
 
-#: By name, for the command line and for a run's config.json.
+#: The games by their names, which the command line and a run's config.json use.
 OBJECTIVES: dict[str, Objective] = {
     game.name: game for game in (minimax, non_saturating, least_squares, hinge, wasserstein)
 }

@@ -166,7 +166,7 @@ def deeply_copied(x: Tensor, memo: dict[int, Any]) -> Tensor:
 
 
 def reduced(x: Tensor, protocol: Any) -> tuple[Any, ...]:
-    """For pickle: a leaf, its entries on the host and without a gradient."""
+    """What pickle stores of a leaf: its entries on the host, without a gradient."""
     if not x.is_leaf:
         raise RuntimeError("pickle: only a leaf can be pickled; use .detach() first")
     strides = x.data.strides
@@ -213,7 +213,7 @@ def shallow_copy(x: T) -> T:
 
 
 def module_state(module: Module) -> dict[str, Any]:
-    """For pickle and deepcopy: results that a forward left go along without their graph."""
+    """What pickle and deepcopy take: all attributes, results that a forward left without graph."""
     return {name: _without_graph(x) for name, x in vars(module).items()}
 
 
@@ -235,7 +235,7 @@ Module.__getstate__ = module_state
 
 
 def optimizer_state(optimizer: Optimizer) -> dict[str, Any]:
-    """For pickle and deepcopy: the memory as Tensors, which know their way to the host."""
+    """What pickle and deepcopy take: the memory as Tensors, which know their way to the host."""
     state = [
         {key: Tensor(x) if hasattr(x, "shape") else x for key, x in entry.items()}
         for entry in optimizer.state
@@ -258,7 +258,7 @@ Optimizer.__setstate__ = restore_optimizer
 
 # --- NumPy ----------------------------------------------------------------------------------------
 
-#: By NumPy's name, what an array's operator becomes with a Tensor on its right.
+#: The method that NumPy's operator on an array becomes with a Tensor on its right.
 REFLECTED = {
     "add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__", "divide": "__rtruediv__",
     "matmul": "__rmatmul__", "equal": "__eq__", "not_equal": "__ne__", "less": "__gt__",

@@ -1,4 +1,4 @@
-"""Layer 5: modules and layers, under PyTorch's names and with PyTorch's parameter shapes."""
+"""Layer 3: modules and layers, under PyTorch's names and with PyTorch's parameter shapes."""
 
 from minigan.nn import init, layers, utils
 from minigan.nn.layers import *

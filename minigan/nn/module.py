@@ -46,9 +46,9 @@ class Module:
     """
 
     training = True
-    #: By name, what computes an attribute of this module before each call; it is no state.
+    #: Functions that compute attributes of this module before each call; those are no state.
     _computed: Mapping[str, Callable[[Module], Tensor]] = types.MappingProxyType({})
-    #: The paths of its constants; None until the first call, when all that are held are taken.
+    #: The paths of its constants. It is None until the first call, which takes all that are held.
     _constants: frozenset[str] | None = None
 
     def forward(self, *inputs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Layer 5: what is done to modules and their gradients: spectral norm, clipping, averages."""
+"""Layer 3: what is done to modules and their gradients: spectral norm, clipping, averages."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def spectral_norm(
     Args:
         module: the layer, which is changed. It learns ``weight_orig``, its state has ``weight_u``
             and ``weight_v``, and each call of it computes ``weight``, as in PyTorch.
-        name: of the Parameter, in place of "weight".
-        n_power_iterations: for each call in training.
+        name: the Parameter's name, which takes the place of "weight" in the others.
+        n_power_iterations: how many iterations each call in training makes.
         eps: the least length by which u and v are divided.
 
     Returns:
@@ -129,7 +129,7 @@ class Average(Module):
     the last one (Yazıcı et al. 2019; Karras et al. 2018, appendix A.1).
 
     Args:
-        module: what is averaged. The average starts as a copy of it.
+        module: the module that is averaged. The average starts as a copy of it.
         decay: in [0, 1]; 0.999 remembers about a thousand updates.
     """
 

@@ -1,4 +1,4 @@
-"""Layer 5: new Tensors of a given shape on the current backend, float32 unless told otherwise.
+"""Layer 2: new Tensors of a given shape on the current backend, float32 unless told otherwise.
 
 A shape is several integers, ``zeros(2, 3)``, or a sequence of them, ``zeros((2, 3))``.
 """
@@ -74,7 +74,7 @@ def randn(*shape: Any, rng: Any = None, requires_grad: bool = False, dtype: Any 
         shape: integers, or a sequence of them.
         rng: another generator, such as ``minigan.backend.generator(seed)`` or
             ``minigan.backend.stream("init")``.
-        requires_grad, dtype: as in :func:`minigan.tensor`; a dtype of floats.
+        requires_grad, dtype: as in :func:`minigan.tensor`, but the dtype is one of floats.
     """
     return _drawn("randn", "latent", "standard_normal", shape, rng, requires_grad, dtype)
 
@@ -96,5 +96,4 @@ def _drawn(
     dtype = numpy.dtype(dtype or "float32")
     if dtype.kind != "f":
         raise wrong_type(owner, "dtype", "a dtype of floats", dtype.name)
-    array = backend.drawn(method, stream, _shape(owner, shape), dtype, rng)
-    return Tensor(array, requires_grad)
+    return Tensor(backend.drawn(method, stream, _shape(owner, shape), dtype, rng), requires_grad)
