@@ -119,7 +119,7 @@ def name(library: Any = None) -> str:
 
 
 def on_gpu() -> bool:
-    """Whether time goes to launches and not to the way from memory through the caches."""
+    """True where time goes to launches, and not to the way from memory through the caches."""
     return name() == "cupy"
 
 

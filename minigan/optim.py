@@ -72,7 +72,7 @@ class Optimizer:
             p.mark_written()
 
     def _misfit(self, p: Tensor, state: dict[str, Any]) -> str:
-        """What does not go with the parameter's dtype, if anything."""
+        """Why the parameter's dtype does not fit the method or its memory; "" where it does."""
         for key, x in state.items():
             if getattr(x, "dtype", p.dtype) != p.dtype:
                 return (
@@ -149,7 +149,7 @@ class SGD(Optimizer):
 
 
 class _RootMeanSquare(Optimizer):
-    """What divides by √v, where v is a mean of g². float16 is refused: there small g² are 0."""
+    """The base of methods that divide by √v, v a mean of g². In float16 small g² would be 0."""
 
     def _misfit(self, p: Tensor, state: dict[str, Any]) -> str:
         if p.dtype == "float16":

@@ -58,7 +58,7 @@ class Linear(Module):
 
 
 class _Convolution(Module):
-    """What both convolutions have: weight, bias, stride and padding, each checked."""
+    """The base of both convolutions holds weight, bias, stride and padding, each checked."""
 
     inside = 1  # the axis of weight along which the input's channels lie; the output's have 1 or 0
 
@@ -268,7 +268,7 @@ class Dropout(Module):
 
 
 class _Pooling(Module):
-    """What both poolings have: windows, which do not overlap unless ``stride`` says so."""
+    """The base of both poolings holds their windows, which do not overlap unless told to."""
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0):
         given = kernel_size, stride, padding

@@ -203,7 +203,7 @@ class Module:
         return ((name, x) for name, x in self._walk() if isinstance(x, Tensor))
 
     def _is_state(self, path: str, x: Any) -> bool:
-        """Whether what is held there is saved."""
+        """True if what is held there belongs to the state."""
         constants = self._constants
         return type(x) is not Tensor or (x.is_leaf if constants is None else path in constants)
 

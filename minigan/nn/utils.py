@@ -69,7 +69,7 @@ def spectral_norm(
 
 @dataclass(frozen=True)
 class Spectral:
-    """What computes W/σ before each call of a module; see :func:`spectral_norm`."""
+    """A function that computes W/σ before each call of a module; see :func:`spectral_norm`."""
 
     name: str
     dim: int  # the axis of output channels
@@ -107,7 +107,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> T
     et al. 2013, algorithm 1). Parameters without a gradient do not count.
 
     Returns:
-        ‖g‖ before, a scalar Tensor. Nothing is fetched from the device.
+        The length ‖g‖ from before, a scalar Tensor. Nothing is fetched from the device.
     """
     params = [p for p in several("clip_grad_norm_", parameters) if p.grad is not None]
     max_norm = number("clip_grad_norm_", "max_norm", max_norm, "[0, inf)")

@@ -279,7 +279,7 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
 
 
 def comparison(ufunc: str) -> Callable[[Tensor, Operand], Tensor]:
-    """What ``ufunc``, NumPy's name of a comparison or a bitwise operation, makes of Tensors.
+    """The comparison or bitwise operation that NumPy calls ``ufunc``, for Tensors.
 
     The result has no gradient. With what is no number, array or list, it is Python's own answer:
     ``x == None`` is False.

@@ -159,7 +159,7 @@ def _shared(g: Tensor, x: Tensor, top: Tensor, axes: Axes, kept: Axes) -> Tensor
 
 
 def argmax(x: Operand, axis: int | None = None) -> Tensor:
-    """Where the largest entry along ``axis`` is, the first one of several: int64, no gradient.
+    """The place of the largest entry along ``axis``, the first of several: int64, no gradient.
 
     Without an axis, the place among all entries in row-major order.
     """
