@@ -169,7 +169,7 @@ def train(
         raise FailedError(f"{error}. When that is mended, {go_on}") from error
     except FileExistsError as error:
         raise click.UsageError(
-            f"{_reason(error)}; choose another --out, or go on with it by --resume"
+            f"{error.__cause__}; choose another --out, or go on with it by --resume"
         ) from error
     _say_how_it_ended(context, ended, go_on)
 

@@ -274,7 +274,12 @@ def _create(
             "python": platform.python_version(),
         },
     }
-    return Run.create(out, config)
+    try:
+        return Run.create(out, config)
+    except FileExistsError as error:
+        raise FileExistsError(
+            f"{error}; go on with a run by resume=True, or choose another out"
+        ) from error
 
 
 def _merge(

@@ -69,6 +69,7 @@ class GAN(Stateful):
     discriminator: Module
     d_optimizer: Optimizer
     g_optimizer: Optimizer
+    fixed: Tensor
 
     def __init_subclass__(cls) -> None:
         if "name" not in vars(cls):
