@@ -8,11 +8,15 @@ import math
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from tqdm.auto import tqdm as auto_tqdm
 from tqdm.std import tqdm as plain_tqdm
+
+with warnings.catch_warnings():  # tqdm warns in notebooks without widgets, but draws with text
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    from tqdm.auto import tqdm as auto_tqdm
 
 __all__ = [
     "answered",

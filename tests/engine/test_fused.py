@@ -243,7 +243,7 @@ def test_its_derivatives_at_both_orders(shape: tuple[int, ...], slope: float) ->
         )
 
     def activated(x: mg.Tensor, w: mg.Tensor, b: mg.Tensor) -> mg.Tensor:
-        return batch_norm_activated(x, w, b, None, None, True, 0.1, 1e-5, slope=slope)
+        return batch_norm_activated(x, (w, b, None, None), True, 0.1, 1e-5, slope=slope)
 
     inputs = [leaf(shape), leaf(shape[1:2]), leaf(shape[1:2])]
     mg.gradcheck(activated, inputs)
