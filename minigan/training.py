@@ -138,7 +138,7 @@ class Trainer:
             **dict(zip(values, numbers, strict=False)),
         }
 
-    # What a checkpoint holds
+    # --- What a checkpoint holds
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """Everything the next step depends on: (arrays by name, JSON-able values).

@@ -1,4 +1,4 @@
-"""Layer 5: the models, one short file each, and what they have in common (`gan`)."""
+"""Layer 5: the models, one short file each, and what they have in common (``gan``)."""
 
 from minigan.models.dcgan import DCGAN, HalfDCGAN
 from minigan.models.gan import GAN
