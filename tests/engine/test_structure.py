@@ -289,3 +289,9 @@ def test_the_line_count_leaves_out_blanks_comments_and_docstrings() -> None:
     source += '    return (\n        x\n    )\n\ny = """a\nstring"""\n'
     assert lines_of_code(source) == 7
     assert lines_of_code("x = 1\n" * (BUDGET + 1)) > BUDGET
+
+
+def test_the_command_to_train_parses_calls_and_maps_errors_in_little_space() -> None:
+    functions = [n for n in ast.parse(SOURCES["cli"]).body if isinstance(n, ast.FunctionDef)]
+    (train,) = [f for f in functions if f.name == "train"]
+    assert (train.end_lineno or 0) - train.lineno + 1 < 40
