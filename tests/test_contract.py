@@ -206,7 +206,7 @@ SIGNATURES = {
     "models.GAN.batches": "(images, labels, batch_size)",
     "models.GAN.start": "(data)",
     "models.GAN.step": "(data, t)",
-    "models.GAN.references": "()",
+    "models.GAN.equilibrium": "()",
     "models.GAN.latents": "(n, rng=None)",
     "models.GAN.draw": "(z)",
     "models.GAN.generate": "(z)",

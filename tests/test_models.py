@@ -208,7 +208,7 @@ def test_feature_maps_of_a_net_whose_layers_have_an_order_of_their_own_are_refus
 
     gan = HalfDCGAN()
     gan.discriminator = Backwards()
-    with pytest.raises(ValueError, match="dcgan-half: feature maps .* D is a Backwards"):
+    with pytest.raises(ValueError, match="dcgan-half: feature maps .*discriminator is a Backwards"):
         feature_maps(gan, gan.latents(1))
 
 

@@ -496,12 +496,12 @@ def test_steps_may_have_other_tensors(bad: set[int], told: str) -> None:
 class Returning(Small):
     """Returns what a test asks for, at the step that it asks for."""
 
-    returned: Any = None
+    returned: Any = staticmethod(lambda: None)
     at = 0
 
     def step(self, data: Any, t: int) -> Any:
         usual = super().step(data, t)
-        return type(self).returned if t == self.at else usual
+        return self.returned() if t == self.at else usual
 
 
 ZERO = mg.tensor(0.0)
@@ -535,7 +535,7 @@ NO_ROWS: dict[str, tuple[Any, type[Exception], str]] = {
 @pytest.mark.parametrize("case", NO_ROWS)
 def test_what_is_no_row_is_named(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     returned, kind, told = NO_ROWS[case]
-    monkeypatch.setattr(Returning, "returned", returned)
+    monkeypatch.setattr(Returning, "returned", staticmethod(lambda: returned))
     with pytest.raises(kind, match=rf"^Returning\.step:? {told}"):
         trainer(kind=Returning).step()
 
@@ -544,7 +544,8 @@ def test_what_is_no_row_is_named(case: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_other_names_at_a_later_step_are_refused(
     names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Returning, "returned", {name: mg.tensor(0.0) for name in names})
+    row = {name: mg.tensor(0.0) for name in names}
+    monkeypatch.setattr(Returning, "returned", staticmethod(lambda: row))
     monkeypatch.setattr(Returning, "at", 2)
     one = trainer(kind=Returning)
     one.step(), one.step()

@@ -61,7 +61,9 @@ def batch_norm_activated(
     momentum = number("batch_norm", "momentum", momentum, "[0, 1]")
     eps = number("batch_norm", "eps", eps, "[0, inf)")
     if training and x.size < 2 * (x.shape[1] or 1):
-        raise ValueError(f"batch_norm: training needs more than one value per channel, {x.shape}")
+        raise ValueError(
+            f"batch_norm: training needs more than one value per channel, got x {x.shape}"
+        )
     cases = rows(x) if x.ndim == 4 else x
     if training:
         m = len(cases)
