@@ -27,6 +27,9 @@ from typing import Any
 from minigan import autograd, functional, nn, optim
 from minigan.autograd import Tensor
 
+#: As the name of an AttributeError: Python adds no guess of its own to what a row says.
+NO_GUESS = ""
+
 #: Names that are not here. The first one of an owner in OWNERS is what is missing.
 NAMES = {
     # --- the package ---
@@ -371,7 +374,8 @@ def _of_module(module: ModuleType) -> Callable[[str], Any]:
 
     def __getattr__(name: str) -> Any:
         told = instead(module, name)
-        raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}{told}")
+        message = f"module {module.__name__!r} has no attribute {name!r}{told}"
+        raise AttributeError(message, name=NO_GUESS if told else name, obj=module)
 
     return __getattr__
 
@@ -381,7 +385,8 @@ def _of_class(kind: type) -> Callable[[Any, str], Any]:
 
     def __getattr__(self: Any, name: str) -> Any:
         if told := instead(kind, name):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{told}")
+            message = f"{type(self).__name__!r} object has no attribute {name!r}{told}"
+            raise AttributeError(message, name=NO_GUESS, obj=self)
         return object.__getattribute__(self, name)
 
     return __getattr__
@@ -400,7 +405,8 @@ class _Without:
 
     def __get__(self, tensor: Tensor | None, kind: type) -> Any:
         owner = f"type object {kind.__name__!r}" if tensor is None else f"{kind.__name__!r} object"
-        raise AttributeError(f"{owner} has no attribute {self.name!r}{self.told}")
+        message = f"{owner} has no attribute {self.name!r}{self.told}"
+        raise AttributeError(message, name=NO_GUESS, obj=tensor)
 
 
 def _dir(self: Tensor) -> list[str]:
